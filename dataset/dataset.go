@@ -1,0 +1,96 @@
+// Package dataset turns text into batches: text files are tokenised once into token shards, an example
+// index says which ranges of tokens form the segments of each example, and a batch is a pure function of
+// (seed, step). Nothing here knows about models or devices: a batch is integers in plain slices.
+//
+// The way of the data, a file each:
+//
+//	build.go   text -> token shards (parallel, deterministic, deduplicated, with a held-out split)
+//	index.go   shards -> examples of one or two segments for a sequence length
+//	order.go   (seed, epoch) -> a permutation of the examples
+//	mask.go    (seed, step, row) -> the positions that the generator must fill in
+//	batch.go   (seed, step) -> Batch
+//	loader.go  batches ahead of time, in order
+//	open.go    Prepare: all of it in one call, reusing what an earlier run has built
+package dataset
+
+import "elektron/internal/fault"
+
+// Bounds of a sequence length. 512 is the size of BERT's position table; below 8 an example has no room
+// for two segments of text.
+const (
+	MinSeqLen = 8
+	MaxSeqLen = 512
+)
+
+// BatchOptions says what a batch looks like. Together with the shards it decides every batch.
+type BatchOptions struct {
+	SeqLen     int     // S: tokens in a row, special tokens and padding included; 8 to 512
+	BatchSize  int     // B: rows of the global batch, whatever the number of devices and hosts
+	Seed       int64   // order, segments and masks follow from it
+	MaskProb   float64 // share of an example's tokens that is masked, 0.15 in the paper
+	WholeWord  bool    // mask all the pieces of a word together
+	OneSegment bool    // never a second segment (an ablation; the default is two in 90 % of the examples)
+}
+
+// validate checks the options against the bounds of this package.
+func (o BatchOptions) validate() error {
+	switch {
+	case o.SeqLen < MinSeqLen || o.SeqLen > MaxSeqLen:
+		return fault.New(fault.Usage, "dataset: sequence length %d is outside %d to %d; choose one inside, for example 128", o.SeqLen, MinSeqLen, MaxSeqLen)
+	case o.BatchSize < 1:
+		return fault.New(fault.Usage, "dataset: batch size %d is not positive; choose at least 1", o.BatchSize)
+	case !(o.MaskProb > 0 && o.MaskProb < 1): // also refuses NaN
+		return fault.New(fault.Usage, "dataset: mask probability %v is not between 0 and 1; the paper uses 0.15 (0.25 for large)", o.MaskProb)
+	}
+	return nil
+}
+
+// specialIDs are the vocabulary's ids that have a meaning of their own.
+type specialIDs struct{ pad, cls, sep, mask int32 }
+
+// has tells whether id must never be masked. [UNK] may be, as in the official code.
+func (s specialIDs) has(id int32) bool {
+	return id == s.cls || id == s.sep || id == s.mask || id == s.pad
+}
+
+// Dataset gives the batches of one split (train or held-out). It is safe for concurrent use.
+type Dataset struct {
+	options      BatchOptions
+	tokens       source
+	examples     []example
+	special      specialIDs
+	continuation []bool // by id: a "##" piece, which belongs to the word before it; nil without WholeWord
+	masked       int    // K
+	maxMasked    int    // N
+}
+
+// newDataset joins tokens, index and options. Where there is no example there is no dataset.
+func newDataset(tokens source, examples []example, special specialIDs, continuation []bool, o BatchOptions) (*Dataset, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if len(examples) == 0 {
+		return nil, fault.New(fault.Data, "dataset: the text gives no example at all; add more text")
+	}
+	n := MaxPredictions(o.SeqLen, o.MaskProb)
+	return &Dataset{
+		options: o, tokens: tokens, examples: examples, special: special, continuation: continuation,
+		maxMasked: n, masked: roundUp(n, slotMultiple),
+	}, nil
+}
+
+// Options returns what the dataset was made with.
+func (d *Dataset) Options() BatchOptions { return d.options }
+
+// Examples is the number of examples in one epoch.
+func (d *Dataset) Examples() int64 { return int64(len(d.examples)) }
+
+// Tokens is the number of text tokens in one epoch: every token of the shards once, special tokens and
+// padding not counted.
+func (d *Dataset) Tokens() int64 { return int64(d.tokens.NumTokens()) }
+
+// Masked is K, the number of masked slots a row: a multiple of 8.
+func (d *Dataset) Masked() int { return d.masked }
+
+// Epoch is the number of the epoch in which step begins, from 0.
+func (d *Dataset) Epoch(step int64) int64 { return step * int64(d.options.BatchSize) / d.Examples() }

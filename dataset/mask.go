@@ -1,0 +1,136 @@
+package dataset
+
+import "math"
+
+// slotMultiple is what the number of masked slots is rounded up to: the sublane count of a TPU register.
+const slotMultiple = 8
+
+// keepProb is the share of masked positions whose token the generator sees unchanged. The official code
+// masks 85 % and never puts random tokens (the paper's text says 100 %).
+const keepProb = 0.15
+
+// MaxPredictions is N, the most positions that are masked in a row of seqLen tokens, by the official
+// formula int((p + 0.005) * S), and at least 1.
+func MaxPredictions(seqLen int, maskProb float64) int {
+	return max(1, int((maskProb+0.005)*float64(seqLen)))
+}
+
+func roundUp(n, multiple int) int { return (n + multiple - 1) / multiple * multiple }
+
+// maskScratch is memory that the rows of a batch share.
+type maskScratch struct {
+	words  []span // whole-word masking: the maskable words, shuffled
+	chosen [MaxSeqLen]bool
+}
+
+// span is a range of positions in a row.
+type span struct{ start, end int32 }
+
+// fillMasks chooses the masked positions of a row whose text is set: max(1, min(N, round(length * p)))
+// of them without replacement, never a special token. They are a pure function of (seed, step, row), so
+// an example has other masks each epoch.
+func (d *Dataset) fillMasks(b *Batch, step int64, row int, scratch *maskScratch) {
+	length := int(b.Lengths[row])
+	ids := b.IDs[row*b.SeqLen : (row+1)*b.SeqLen]
+	positions := b.MaskedPositions[row*b.Masked : (row+1)*b.Masked]
+	want := max(1, min(d.maxMasked, int(math.RoundToEven(float64(length)*d.options.MaskProb))))
+
+	random := drawsOf(d.options.Seed, step, siteMask, uint64(row))
+	var n int
+	if d.options.WholeWord {
+		n = d.chooseWords(positions, ids[:length], want, &random, scratch)
+	} else {
+		n = d.choosePositions(positions, ids[:length], want, &random)
+	}
+	keep := drawsOf(d.options.Seed, step, siteKeep, uint64(row))
+	for slot := range positions {
+		at, weight := row*b.Masked+slot, float32(1)
+		if slot >= n {
+			positions[slot], weight = 0, 0
+		}
+		b.MaskedInputs[at] = ids[positions[slot]]
+		if slot < n && !keep.chance(keepProb) {
+			b.MaskedInputs[at] = d.special.mask
+		}
+		b.MaskedWeights[at] = weight
+	}
+}
+
+// choosePositions writes up to want positions in ascending order and returns how many. It goes once
+// through the candidates and takes each with probability (still wanted) / (still left), which makes every
+// subset equally likely (D. Knuth, TAOCP 2, 3.4.2, algorithm S).
+func (d *Dataset) choosePositions(positions []int32, ids []int32, want int, random *draws) int {
+	left := 0
+	for _, id := range ids {
+		if !d.special.has(id) {
+			left++
+		}
+	}
+	n := 0
+	for i, id := range ids {
+		if n == want {
+			break
+		}
+		if d.special.has(id) {
+			continue
+		}
+		if random.below(left) < want-n {
+			positions[n] = int32(i)
+			n++
+		}
+		left--
+	}
+	return n
+}
+
+// chooseWords takes whole words in random order as long as they fit into want positions. Where no word
+// fits (a short example of long words) it masks the beginning of one.
+func (d *Dataset) chooseWords(positions []int32, ids []int32, want int, random *draws, scratch *maskScratch) int {
+	scratch.words = d.appendWords(scratch.words[:0], ids)
+	words, n := scratch.words, 0
+	clear(scratch.chosen[:])
+	for i := range words {
+		j := i + random.below(len(words)-i)
+		words[i], words[j] = words[j], words[i]
+		if size := int(words[i].end - words[i].start); n+size <= want {
+			n += size
+			markChosen(&scratch.chosen, words[i])
+		}
+	}
+	if n == 0 && len(words) > 0 {
+		n = want
+		markChosen(&scratch.chosen, span{words[0].start, words[0].start + int32(want)})
+	}
+	slot := 0
+	for i := range ids {
+		if scratch.chosen[i] {
+			positions[slot] = int32(i)
+			slot++
+		}
+	}
+	return n
+}
+
+// appendWords splits a row into words: a token and the continuation pieces ("##") after it. Special
+// tokens are in no word.
+func (d *Dataset) appendWords(words []span, ids []int32) []span {
+	open := false
+	for i, id := range ids {
+		switch {
+		case d.special.has(id):
+			open = false
+		case open && d.continuation[id]:
+			words[len(words)-1].end++
+		default:
+			words = append(words, span{int32(i), int32(i) + 1})
+			open = true
+		}
+	}
+	return words
+}
+
+func markChosen(chosen *[MaxSeqLen]bool, word span) {
+	for i := word.start; i < word.end; i++ {
+		chosen[i] = true
+	}
+}

@@ -1,0 +1,155 @@
+package track
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// Console shows a run to whoever is watching: a progress bar on a terminal, elsewhere one line for each line of metrics.
+// It is used by one goroutine.
+type Console struct {
+	out         io.Writer
+	total       int64
+	bar         *progressbar.ProgressBar // nil when out is no terminal
+	width       func() int               // of the terminal, columns
+	latest      Metrics                  // of training
+	firstStep   int64
+	firstTime   time.Time
+	currentStep int64
+}
+
+// NewConsole writes to out (standard error, as a rule) about a run of total steps that goes on after the given step.
+func NewConsole(out io.Writer, total, step int64) *Console {
+	c := &Console{out: out, total: total, firstStep: step, currentStep: step}
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		c.width = func() int {
+			if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
+				return columns
+			}
+			return 80
+		}
+		c.makeBar()
+	}
+	return c
+}
+
+const barWidth = 16
+
+func (c *Console) makeBar() {
+	c.bar = progressbar.NewOptions64(max(1, c.total),
+		progressbar.OptionSetWriter(c.out), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: "╌", BarStart: "", BarEnd: ""}))
+}
+
+// Step says that a step is done, between two lines of metrics. It moves the bar.
+func (c *Console) Step(step int64) {
+	c.advance(step)
+	if c.bar == nil {
+		return
+	}
+	c.bar.Describe(fit(c.summary(c.latest, step), c.width()-barWidth-9))
+	c.bar.Set64(min(step, max(1, c.total)))
+}
+
+func (c *Console) advance(step int64) {
+	if c.firstTime.IsZero() { // the first step's compilation says nothing about the rest
+		c.firstTime, c.firstStep = time.Now(), step
+	}
+	c.currentStep = step
+}
+
+// Log shows one line of metrics.
+func (c *Console) Log(m Metrics) error {
+	if m.Split != "" {
+		return c.line(strings.Join(c.summary(m, m.Step), "  "))
+	}
+	c.latest = m
+	c.Step(m.Step)
+	if c.bar != nil {
+		return nil
+	}
+	return c.line(strings.Join(c.summary(m, m.Step), "  "))
+}
+
+// Note prints one line of text, above the bar if there is one. Control characters in it are made harmless.
+func (c *Console) Note(format string, args ...any) {
+	c.line(Printable(fmt.Sprintf(format, args...)))
+}
+
+func (c *Console) line(text string) error {
+	if c.bar != nil {
+		c.bar.Clear()
+	}
+	_, err := fmt.Fprintln(c.out, text)
+	if c.bar != nil {
+		c.bar.RenderBlank()
+	}
+	return err
+}
+
+// Finish ends the bar's line.
+func (c *Console) Finish() error {
+	if c.bar == nil {
+		return nil
+	}
+	_, err := fmt.Fprintln(c.out)
+	return err
+}
+
+// summary is what a person wants to see first, first.
+func (c *Console) summary(m Metrics, step int64) []string {
+	parts := []string{fmt.Sprintf("step %d/%d", step, c.total)}
+	if m.Split != "" {
+		parts = append(parts, Printable(m.Split))
+	}
+	add := func(format string, value float64) {
+		if m.Step > 0 && !math.IsNaN(value) {
+			parts = append(parts, fmt.Sprintf(format, value))
+		}
+	}
+	add("loss %.4g", m.Loss)
+	add("mlm %.4g", m.MLMLoss)
+	add("rtd %.4g", m.RTDLoss)
+	add("auc %.3f", m.RTDAUC)
+	if m.Split == "" {
+		add("lr %.2e", m.LearningRate)
+		add("%.0f tokens/s", m.TokensPerS)
+		if left, ok := c.remaining(step); ok {
+			parts = append(parts, "eta "+left.String())
+		}
+	}
+	return parts
+}
+
+// remaining estimates the time to the end from the steps of this session.
+func (c *Console) remaining(step int64) (time.Duration, bool) {
+	done := step - c.firstStep
+	if done < 1 {
+		return 0, false
+	}
+	each := time.Since(c.firstTime) / time.Duration(done)
+	left := each * time.Duration(c.total-step)
+	return left.Round(time.Second), left >= 0
+}
+
+// fit joins as many parts as a line has room for.
+func fit(parts []string, columns int) string {
+	text := parts[0]
+	for _, part := range parts[1:] {
+		if utf8.RuneCountInString(text)+2+utf8.RuneCountInString(part) > columns {
+			break
+		}
+		text += "  " + part
+	}
+	return text
+}

@@ -32,8 +32,8 @@ type Loader struct {
 	claim sync.Mutex
 	next  int64 // step that the next free worker makes; guarded by claim
 
-	take  int64 // step that Next returns; Next is for one goroutine
-	close sync.Once
+	take   int64 // step that Next returns; Next and Close are for one goroutine
+	closed bool
 }
 
 type loaded struct {
@@ -88,8 +88,11 @@ func (l *Loader) work() {
 func (l *Loader) slot(step int64) chan loaded { return l.slots[step%int64(len(l.slots))] }
 
 // Next returns the batch of the next step and how long the caller had to wait for it. It ends with the
-// context's error, or with that of Close. After an error in the data the loader gives the same one again.
+// context's error when that comes first. After an error in the data the loader gives the same one again.
 func (l *Loader) Next(ctx context.Context) (*Batch, time.Duration, error) {
+	if l.closed {
+		return nil, 0, fault.New(fault.Internal, "dataset: Next on a closed loader")
+	}
 	begin := time.Now()
 	slot := l.slot(l.take)
 	select {
@@ -103,13 +106,14 @@ func (l *Loader) Next(ctx context.Context) (*Batch, time.Duration, error) {
 		return got.batch, time.Since(begin), nil
 	case <-ctx.Done():
 		return nil, time.Since(begin), ctx.Err()
-	case <-l.stop:
-		return nil, time.Since(begin), fault.New(fault.Internal, "dataset: Next on a closed loader")
 	}
 }
 
 // Close stops the workers and waits for them: no goroutine is left. It may be called more than once.
 func (l *Loader) Close() {
-	l.close.Do(func() { close(l.stop) })
+	if !l.closed {
+		l.closed = true
+		close(l.stop)
+	}
 	l.group.Wait()
 }

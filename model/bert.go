@@ -1,0 +1,71 @@
+// Axes: B batch, S query position, T key position, H hidden, N heads, D head size.
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// bert is the post-norm transformer encoder of BERT (Devlin et al., 2019).
+type bert struct{}
+
+func (bert) weights(prefix string, e EncoderConfig) []Weight {
+	var list []Weight
+	for i := range e.Layers {
+		layer := bertLayer(prefix, i)
+		for _, name := range []string{"query", "key", "value"} {
+			list = append(list, linearWeights(layer+"attention.self."+name, e.HiddenSize, e.HiddenSize, InitTruncatedNormal)...)
+		}
+		list = append(list, linearWeights(layer+"attention.output.dense", e.HiddenSize, e.HiddenSize, InitTruncatedNormal)...)
+		list = append(list, layerNormWeights(layer+"attention.output.LayerNorm", e.HiddenSize)...)
+		list = append(list, linearWeights(layer+"intermediate.dense", e.IntermediateSize, e.HiddenSize, InitTruncatedNormal)...)
+		list = append(list, linearWeights(layer+"output.dense", e.HiddenSize, e.IntermediateSize, InitTruncatedNormal)...)
+		list = append(list, layerNormWeights(layer+"output.LayerNorm", e.HiddenSize)...)
+	}
+	return list
+}
+
+func bertLayer(prefix string, i int) string { return fmt.Sprintf("%s.layer.%d.", prefix, i) }
+
+func (bert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node {
+	bias := attentionBias(keep)
+	for i := range e.Layers {
+		layer := bertLayer(prefix, i)
+		a := ctx.attention(x, bias, e, layer+"attention.")
+		x = ctx.addNorm(x, a, e, layer+"attention.output.")
+		f := gelu(ctx.linear(x, layer+"intermediate.dense"))
+		x = ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")
+	}
+	return x
+}
+
+// addNorm is the residual connection: LayerNorm(x + dropout(y)).
+func (ctx *Context) addNorm(x, y *Node, e EncoderConfig, name string) *Node {
+	return ctx.layerNorm(Add(x, ctx.dropout(y, e.HiddenDropout, name)), name+"LayerNorm", e.LayerNormEpsilon)
+}
+
+// attentionBias turns keep [B,S] into what is added to scores: 0 where a key counts, a large negative
+// number elsewhere; [B,1,1,T].
+func attentionBias(keep *Node) *Node {
+	g := keep.Graph()
+	bias := Where(keep, Scalar(g, dtypes.Float32, 0.0), Scalar(g, dtypes.Float32, -1e9))
+	return InsertAxes(bias, 1, 1)
+}
+
+// attention is multi-head self-attention with its output projection: x [B,S,H] to [B,S,H]
+// (Vaswani et al., 2017, section 3.2).
+func (ctx *Context) attention(x, biasB11T *Node, e EncoderConfig, name string) *Node {
+	B, S := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
+	heads := func(projection string) *Node { // [B,S,N,D]
+		return Reshape(ctx.linear(x, name+"self."+projection), B, S, e.Heads, e.HeadSize())
+	}
+	query := MulScalar(heads("query"), 1/math.Sqrt(float64(e.HeadSize())))
+	scores := ctx.product(query, []int{3}, []int{0, 2}, heads("key"), []int{3}, []int{0, 2}) // [B,N,S,T]
+	probs := ctx.dropout(softmax(Add(scores, biasB11T)), e.AttentionDropout, name+"probabilities")
+	mixed := ctx.product(probs, []int{3}, []int{0, 1}, heads("value"), []int{1}, []int{0, 2}) // [B,N,S,D]
+	mixed = Reshape(TransposeAllAxes(mixed, 0, 2, 1, 3), B, S, e.HiddenSize)
+	return ctx.linear(mixed, name+"output.dense")
+}

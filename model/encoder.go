@@ -1,0 +1,39 @@
+// Axes: B batch, S sequence, E embedding, H hidden.
+package model
+
+import (
+	"sort"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// encoder is an architecture: what it is made of, and how it maps embeddings [B,S,H] to hidden states
+// [B,S,H]. keep [B,S] is true at positions that may be attended to. The task knows no more of it.
+type encoder interface {
+	weights(prefix string, e EncoderConfig) []Weight
+	encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node
+}
+
+// encoders holds every architecture by name; a new one is a new file and one line here.
+var encoders = map[string]encoder{
+	"bert": bert{},
+}
+
+// EncoderNames lists the architectures.
+func EncoderNames() []string {
+	names := make([]string, 0, len(encoders))
+	for name := range encoders {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// encode embeds ids [B,S] and runs one side's encoder: [B,S,H], float32.
+func (c *Config) encode(ctx *Context, prefix string, e EncoderConfig, ids, segments, keep *Node) *Node {
+	x := c.embed(ctx, ids, segments, prefix)
+	if e.EmbeddingSize != e.HiddenSize {
+		x = ctx.linear(x, prefix+nameProjection)
+	}
+	return encoders[e.Kind].encode(ctx, prefix+nameEncoder, e, x, keep)
+}

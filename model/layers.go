@@ -1,0 +1,48 @@
+// Axes: B batch, S sequence, H any width.
+package model
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// product is a matrix product in the compute type with float32 results: the contraction of lhs's axes with
+// rhs's. bfloat16 operands carry no accumulator attribute, which TPUs refuse; their matrix units accumulate
+// in float32 anyway.
+func (ctx *Context) product(lhs *Node, lhsContract, lhsBatch []int, rhs *Node, rhsContract, rhsBatch []int) *Node {
+	dot := Dot(ConvertDType(lhs, ctx.compute), ConvertDType(rhs, ctx.compute))
+	if ctx.compute != dtypes.Float32 {
+		dot = dot.WithAccumulatorDType(dtypes.InvalidDType).WithOutputDType(dtypes.Float32)
+	}
+	return dot.General(lhsContract, lhsBatch, rhsContract, rhsBatch)
+}
+
+// linear is x·Wᵀ + b over the last axis of x; W is [out, in].
+func (ctx *Context) linear(x *Node, name string) *Node {
+	y := ctx.product(x, []int{x.Rank() - 1}, nil, ctx.weight(name+".weight"), []int{1}, nil)
+	return Add(y, ExpandLeftToRank(ctx.weight(name+".bias"), y.Rank()))
+}
+
+// layerNorm normalises the last axis in float32 (Ba et al., 2016).
+func (ctx *Context) layerNorm(x *Node, name string, epsilon float64) *Node {
+	x = ConvertDType(x, dtypes.Float32)
+	centred := Sub(x, ReduceAndKeep(x, ReduceMean, -1))
+	variance := ReduceAndKeep(Square(centred), ReduceMean, -1)
+	normal := Div(centred, Sqrt(AddScalar(variance, epsilon)))
+	gain := ExpandLeftToRank(ctx.weight(name+".weight"), x.Rank())
+	return Add(Mul(normal, gain), ExpandLeftToRank(ctx.weight(name+".bias"), x.Rank()))
+}
+
+// gelu is the exact Gaussian error linear unit, x·Φ(x) (Hendrycks and Gimpel, 2016).
+func gelu(x *Node) *Node {
+	return Mul(MulScalar(x, 0.5), AddScalar(Erf(MulScalar(x, math.Sqrt2/2)), 1))
+}
+
+// softmax normalises the last axis in float32.
+func softmax(x *Node) *Node {
+	x = ConvertDType(x, dtypes.Float32)
+	e := Exp(Sub(x, StopGradient(ReduceAndKeep(x, ReduceMax, -1))))
+	return Div(e, ReduceAndKeep(e, ReduceSum, -1))
+}

@@ -1,0 +1,57 @@
+package model
+
+// Initializer says how a parameter's first value is drawn.
+type Initializer int
+
+// The initialisers of the official code: a normal of deviation 0.02 cut at two deviations, and, where TF's
+// dense layer was left at its default, Glorot's uniform.
+const (
+	InitZeros Initializer = iota
+	InitOnes
+	InitTruncatedNormal
+	InitGlorotUniform
+)
+
+// Weight is one trained array. Names are those of Hugging Face's ELECTRA, behind "generator." or
+// "discriminator."; matrices lie as there, [out, in].
+type Weight struct {
+	Name  string
+	Shape []int
+	Init  Initializer
+}
+
+// Size is the number of elements.
+func (p Weight) Size() int {
+	n := 1
+	for _, d := range p.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Weights lists every distinct weight, in the order in which the trainer keeps them. Shared ones appear
+// once.
+func (c *Config) Weights() []Weight {
+	gen, disc := c.GeneratorEncoder(), c.DiscriminatorEncoder()
+	list := embeddingWeights(c)
+	list = append(list, encoderWeights(discriminatorPrefix, disc)...)
+	list = append(list, encoderWeights(generatorPrefix, gen)...)
+	list = append(list, discriminatorHeadWeights(disc)...)
+	return append(list, generatorHeadWeights(c, gen)...)
+}
+
+func linearWeights(name string, out, in int, init Initializer) []Weight {
+	return []Weight{{name + ".weight", []int{out, in}, init}, {name + ".bias", []int{out}, InitZeros}}
+}
+
+func layerNormWeights(name string, width int) []Weight {
+	return []Weight{{name + ".weight", []int{width}, InitOnes}, {name + ".bias", []int{width}, InitZeros}}
+}
+
+func encoderWeights(prefix string, e EncoderConfig) []Weight {
+	var list []Weight
+	if e.EmbeddingSize != e.HiddenSize {
+		list = linearWeights(prefix+nameProjection, e.HiddenSize, e.EmbeddingSize, InitGlorotUniform)
+	}
+	return append(list, encoders[e.Kind].weights(prefix+nameEncoder, e)...)
+}

@@ -1,0 +1,31 @@
+package optimizer
+
+import (
+	"math"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// adam is Adam with decoupled weight decay (Kingma and Ba, 2015; Loshchilov and Hutter, 2019). Without bias
+// correction it is the official ELECTRA's optimizer.
+type adam struct{ Config }
+
+func (a adam) direction(p Variable, step *Node) (update, first, second *Node) {
+	first = Add(MulScalar(p.First, a.Beta1), MulScalar(p.Gradient, 1-a.Beta1))
+	second = Add(MulScalar(p.Second, a.Beta2), MulScalar(Square(p.Gradient), 1-a.Beta2))
+	mean, square := first, second
+	if a.BiasCorrection {
+		mean = Div(first, missingMass(a.Beta1, step))
+		square = Div(second, missingMass(a.Beta2, step))
+	}
+	update = Div(mean, AddScalar(Sqrt(square), a.Epsilon))
+	if a.WeightDecay > 0 && Decayed(p.Name) {
+		update = Add(update, MulScalar(p.Value, a.WeightDecay))
+	}
+	return update, first, second
+}
+
+// missingMass is 1 − βᵗ for the t-th update, t = step + 1: by expm1 of t·ln β, exact where βᵗ is close to 1.
+func missingMass(beta float64, step *Node) *Node {
+	return Neg(Expm1(MulScalar(AddScalar(step, 1), math.Log(beta))))
+}

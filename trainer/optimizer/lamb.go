@@ -1,0 +1,26 @@
+package optimizer
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// lamb is Adam's step, scaled for each parameter by the trust ratio ‖w‖/‖update‖, so that every one moves
+// by the same fraction of its length (You et al., 2020, algorithm 2, without a bound on the ratio).
+type lamb struct{ adam }
+
+func (l lamb) direction(p Variable, step *Node) (update, first, second *Node) {
+	update, first, second = l.adam.direction(p, step)
+	if l.AdaptAll || Decayed(p.Name) {
+		update = Mul(update, trustRatio(p.Value, update))
+	}
+	return update, first, second
+}
+
+// trustRatio is 1 where either norm is zero.
+func trustRatio(value, update *Node) *Node {
+	g := value.Graph()
+	length, step := L2Norm(value), L2Norm(update)
+	one, zero := ScalarOne(g, value.DType()), ScalarZero(g, value.DType())
+	usable := And(GreaterThan(length, zero), GreaterThan(step, zero))
+	return Where(usable, Div(length, Where(usable, step, one)), one)
+}

@@ -1,0 +1,107 @@
+// Package optimizer holds the update rules as graph-building functions: each a short composition of
+// global-norm clipping, Adam's moments, decoupled weight decay, for LAMB the trust ratio, and the rate.
+// State is what the caller passes in and gets back: two moments a parameter; nothing is stored here.
+package optimizer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"elektron/internal/fault"
+)
+
+// Config selects and tunes an optimizer.
+type Config struct {
+	Name           string  `yaml:"name" doc:"lamb or adam"`
+	Beta1          float64 `yaml:"beta1" doc:"decay of the first moment"`
+	Beta2          float64 `yaml:"beta2" doc:"decay of the second moment"`
+	Epsilon        float64 `yaml:"epsilon" doc:"added to the root of the second moment"`
+	WeightDecay    float64 `yaml:"weight_decay" doc:"decoupled decay of all but biases and LayerNorm"`
+	ClipNorm       float64 `yaml:"clip_norm" doc:"largest global norm of the gradient; 0 does not clip"`
+	BiasCorrection bool    `yaml:"bias_correction" doc:"correct the moments' start at zero (the official ELECTRA's Adam does not)"`
+	AdaptAll       bool    `yaml:"adapt_all" doc:"LAMB: trust ratio for biases and LayerNorm too"`
+}
+
+// Variable is one trained array in the graph, all float32 and of one shape.
+type Variable struct {
+	Name          string
+	Value         *Node
+	Gradient      *Node
+	First, Second *Node   // Adam's moments
+	Rate          float64 // factor of the learning rate, for layer-wise decay; 1 elsewhere
+}
+
+// rule turns a parameter's clipped gradient into the step to subtract, before the learning rate, and the
+// new moments. step counts from 0 and is a float32 scalar.
+type rule interface {
+	direction(p Variable, step *Node) (update, first, second *Node)
+}
+
+// Validate reports what is wrong with the configuration, as an error of kind fault.Usage.
+func (c Config) Validate() error {
+	var wrong []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	check(c.Name == "lamb" || c.Name == "adam", "optim.name is %q; known: lamb, adam", c.Name)
+	check(c.Beta1 >= 0 && c.Beta1 < 1 && c.Beta2 >= 0 && c.Beta2 < 1, "optim.beta1 and optim.beta2 must be in [0, 1)")
+	check(c.Epsilon > 0, "optim.epsilon is %g; it must be positive", c.Epsilon)
+	check(c.WeightDecay >= 0 && c.ClipNorm >= 0, "optim.weight_decay and optim.clip_norm must not be negative")
+	if len(wrong) > 0 {
+		return fault.New(fault.Usage, "optimizer: %s", strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// Apply is one update: the parameters' new values and moments (Gradient is dropped), and the global norm of
+// the gradient before clipping. step (from 0) and learningRate are float32 scalars.
+func (c Config) Apply(step, learningRate *Node, params []Variable) (updated []Variable, gradNorm *Node) {
+	gradNorm = globalNorm(params)
+	rule := c.rule()
+	updated = make([]Variable, len(params))
+	for i, p := range params {
+		p.Gradient = c.clip(p.Gradient, gradNorm)
+		update, first, second := rule.direction(p, step)
+		rate := learningRate
+		if p.Rate != 1 {
+			rate = MulScalar(rate, p.Rate)
+		}
+		updated[i] = Variable{Name: p.Name, Value: Sub(p.Value, Mul(update, rate)), First: first, Second: second, Rate: p.Rate}
+	}
+	return updated, gradNorm
+}
+
+func (c Config) rule() rule {
+	if c.Name == "lamb" {
+		return lamb{adam{c}}
+	}
+	return adam{c}
+}
+
+// clip scales a gradient so that the norm of all together is at most ClipNorm (Pascanu et al., 2013).
+func (c Config) clip(gradient, norm *Node) *Node {
+	if c.ClipNorm == 0 {
+		return gradient
+	}
+	limit := Scalar(norm.Graph(), dtypes.Float32, c.ClipNorm)
+	return Mul(gradient, Div(limit, Max(norm, limit)))
+}
+
+func globalNorm(params []Variable) *Node {
+	squares := make([]*Node, len(params))
+	for i, p := range params {
+		squares[i] = ReduceAllSum(Square(p.Gradient))
+	}
+	return Sqrt(ReduceAllSum(Stack(squares, 0)))
+}
+
+// Decayed tells whether weight decay and LAMB's trust ratio apply to a parameter: to all but biases and
+// LayerNorm (official optimization.py; embeddings are decayed).
+func Decayed(name string) bool {
+	return !strings.Contains(name, "LayerNorm") && !strings.HasSuffix(name, "bias")
+}

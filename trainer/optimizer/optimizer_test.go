@@ -1,0 +1,187 @@
+package optimizer
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"sort"
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"elektron/internal/platform"
+	"elektron/internal/platform/platformtest"
+	"elektron/internal/testdata"
+)
+
+// golden is parity/optimizers.json: trajectories computed in float64 by an independent implementation.
+type golden struct {
+	Shapes    map[string][]int
+	Initial   map[string][]float64
+	Gradients []map[string][]float64
+	Cases     []struct {
+		Name, Kind                string
+		Lr, Wd, B1, B2, Eps, Clip float64
+		BiasCorr                  bool `json:"bias_corr"`
+		AdaptAll                  bool `json:"adapt_all"`
+		Trajectory                []map[string][]float64
+	}
+}
+
+func TestGoldenTrajectories(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(testdata.Parity(t), "optimizers.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{platform.Go, platform.CPU} {
+		for i := range g.Cases {
+			t.Run(name+"/"+g.Cases[i].Name, func(t *testing.T) { runCase(t, platformtest.Open(t, name), &g, i) })
+		}
+	}
+}
+
+func runCase(t *testing.T, device *platform.Device, g *golden, index int) {
+	c := g.Cases[index]
+	config := Config{Name: c.Kind, Beta1: c.B1, Beta2: c.B2, Epsilon: c.Eps, WeightDecay: c.Wd,
+		ClipNorm: c.Clip, BiasCorrection: c.BiasCorr, AdaptAll: c.AdaptAll}
+	if err := config.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, 0, len(g.Shapes))
+	for name := range g.Shapes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	rates := map[string]float64{}
+	for _, name := range names {
+		rates[name] = caseRate(c.Name, name)
+	}
+	exec, err := graph.NewExec(device.Backend, func(in []*graph.Node) []*graph.Node {
+		vars := make([]Variable, len(names))
+		for i, name := range names {
+			n := in[1+4*i:]
+			vars[i] = Variable{Name: name, Value: n[0], Gradient: n[3], First: n[1], Second: n[2], Rate: rates[name]}
+		}
+		updated, _ := config.Apply(in[0], graph.Scalar(in[0].Graph(), dtypes.Float32, c.Lr), vars)
+		var out []*graph.Node
+		for _, u := range updated {
+			out = append(out, u.Value, u.First, u.Second)
+		}
+		return out
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := make([]*tensors.Tensor, 3*len(names))
+	for i, name := range names {
+		zeros := make([]float64, len(g.Initial[name]))
+		for j, values := range [][]float64{g.Initial[name], zeros, zeros} {
+			state[3*i+j] = tensor(values, g.Shapes[name])
+		}
+	}
+	for step, gradients := range g.Gradients {
+		args := []any{tensors.FromScalar(float32(step))}
+		for i, name := range names {
+			args = append(args, state[3*i], state[3*i+1], state[3*i+2], tensor(gradients[name], g.Shapes[name]))
+		}
+		if state, err = exec.Exec(args...); err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range names {
+			got := tensors.MustCopyFlatData[float32](state[3*i])
+			checkClose(t, step, name, got, c.Trajectory[step][name])
+		}
+	}
+}
+
+// checkClose compares relative to the largest element of the array.
+func checkClose(t *testing.T, step int, name string, got []float32, want []float64) {
+	t.Helper()
+	var scale float64
+	for _, w := range want {
+		scale = max(scale, math.Abs(w))
+	}
+	for i, w := range want {
+		if math.Abs(float64(got[i])-w) > 1e-5*scale {
+			t.Errorf("step %d, %s[%d]: %.8g, want %.8g", step, name, i, got[i], w)
+			return
+		}
+	}
+}
+
+func caseRate(kase, name string) float64 {
+	switch kase {
+	case "adam_layerwise_0.8":
+		return LayerwiseRate(name, 2, 0.8, false)
+	case "adam_layerwise_0.8_official":
+		return LayerwiseRate(name, 2, 0.8, true)
+	}
+	return 1
+}
+
+func tensor(values []float64, shape []int) *tensors.Tensor {
+	flat := make([]float32, len(values))
+	for i, v := range values {
+		flat[i] = float32(v)
+	}
+	return tensors.FromFlatDataAndDimensions(flat, shape...)
+}
+
+func TestDecayed(t *testing.T) {
+	for name, want := range map[string]bool{
+		"discriminator.electra.embeddings.word_embeddings.weight":                 true,
+		"discriminator.electra.embeddings.LayerNorm.weight":                       false,
+		"discriminator.electra.encoder.layer.0.attention.self.query.bias":         false,
+		"discriminator.electra.encoder.layer.0.attention.self.query.weight":       true,
+		"discriminator.electra.encoder.layer.0.attention.output.LayerNorm.weight": false,
+		"generator.generator_lm_head.bias":                                        false,
+	} {
+		if Decayed(name) != want {
+			t.Errorf("Decayed(%q) = %v", name, !want)
+		}
+	}
+}
+
+func TestLayerwiseRate(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		official bool
+		want     float64
+	}{
+		{"discriminator.electra.embeddings.word_embeddings.weight", false, math.Pow(.8, 13)},
+		{"discriminator.electra.embeddings.word_embeddings.weight", true, math.Pow(.8, 14)},
+		{"discriminator.electra.encoder.layer.11.output.dense.weight", false, .8},
+		{"discriminator.electra.encoder.layer.11.output.dense.weight", true, .64},
+		{"classifier.weight", true, 1},
+	} {
+		if got := LayerwiseRate(c.name, 12, .8, c.official); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%s official=%v: %g, want %g", c.name, c.official, got, c.want)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	good := Config{Name: "lamb", Beta1: .9, Beta2: .999, Epsilon: 1e-6}
+	for name, breakIt := range map[string]func(*Config){
+		"name":    func(c *Config) { c.Name = "sgd" },
+		"beta":    func(c *Config) { c.Beta2 = 1 },
+		"epsilon": func(c *Config) { c.Epsilon = 0 },
+		"decay":   func(c *Config) { c.WeightDecay = -1 },
+	} {
+		c := good
+		breakIt(&c)
+		if c.Validate() == nil {
+			t.Errorf("%s: accepted %+v", name, c)
+		}
+	}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+}

@@ -27,19 +27,20 @@ func (p *problemList) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "configuration: %d problems:", len(p.list))
 	for _, err := range p.list {
-		b.WriteString("\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		b.WriteString("\n  " + strings.ReplaceAll(err.Error(), "\n", "\n    "))
 	}
 	return b.String()
 }
 
 func (p *problemList) Unwrap() []error { return p.list }
 
-// Add adds err; nil adds nothing, and the error of other Problems adds each of theirs.
+// Add adds err; nil adds nothing, and the error of other Problems, unless something was added to its
+// message, adds each of theirs.
 func (p *Problems) Add(err error) {
 	var several *problemList
 	switch {
 	case err == nil:
-	case errors.As(err, &several):
+	case errors.As(err, &several) && err.Error() == several.Error():
 		p.list = append(p.list, several.list...)
 	default:
 		p.list = append(p.list, err)

@@ -14,6 +14,9 @@ type Problems struct {
 	list []error
 }
 
+// mostShown bounds a message: a file with more problems than this is the wrong file.
+const mostShown = 25
+
 // problemList is the error that Problems makes; Problems.Add takes it apart again.
 type problemList struct {
 	list []error
@@ -26,7 +29,11 @@ func (p *problemList) Error() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "configuration: %d problems:", len(p.list))
-	for _, err := range p.list {
+	for i, err := range p.list {
+		if i == mostShown {
+			fmt.Fprintf(&b, "\n  and %d more", len(p.list)-i)
+			break
+		}
 		b.WriteString("\n  " + strings.ReplaceAll(err.Error(), "\n", "\n    "))
 	}
 	return b.String()

@@ -301,6 +301,17 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestManyProblems(t *testing.T) {
+	var p Problems
+	for range 1000 {
+		p.Addf("wrong")
+	}
+	text := p.Err().Error()
+	if !strings.HasPrefix(text, "configuration: 1000 problems:\n  wrong\n") || !strings.HasSuffix(text, "\n  and 975 more") || len(text) > 300 {
+		t.Errorf("1000 problems read %q", text)
+	}
+}
+
 func TestLoadYAML(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run.yaml")
 	cfg := defaults()

@@ -53,6 +53,8 @@ type Corpus struct {
 
 	mu     sync.Mutex
 	counts []*Counts // of the latest pass over each file; nil before the first
+
+	sparse bool // files without text are normal here
 }
 
 // File is one file of a corpus.
@@ -122,6 +124,8 @@ type pass struct {
 	options Options
 	counts  Counts
 	yield   func(Document, error) bool
+
+	repaired []byte // what clean gave last, where it had to change something
 }
 
 // emit hands a document to the consumer. One without sentences is only counted.

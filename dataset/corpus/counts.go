@@ -77,7 +77,7 @@ func (c *Corpus) Counts() Counts {
 }
 
 func (c *Corpus) keep(index int, counts Counts) {
-	if counts.Documents == 0 {
+	if counts.Documents == 0 && !c.sparse {
 		counts.EmptyFiles = 1
 	}
 	c.mu.Lock()

@@ -3,82 +3,10 @@ package corpus
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"unicode/utf8"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
-	"elektron/internal/fault"
 )
-
-// stream opens the pass's file, decompressed as its extension says. Reading ends with ctx's error when the
-// context does. The caller closes it.
-func (p *pass) stream() (io.ReadCloser, error) {
-	file, err := p.file.open()
-	if err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "corpus: cannot be opened")
-	}
-	raw := &contextReader{p.ctx, file}
-	switch _, compression := extension(p.file.Path); compression {
-	case ".gz":
-		z, err := gzip.NewReader(bufio.NewReaderSize(raw, 128<<10))
-		if err == io.EOF { // an empty file has no documents, compressed or not
-			return file, nil
-		}
-		if err != nil {
-			file.Close()
-			return nil, p.readError(0, err)
-		}
-		return closers{z, file}, nil
-	case ".zst":
-		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
-		if err != nil {
-			file.Close()
-			return nil, p.readError(0, err)
-		}
-		return closers{z.IOReadCloser(), file}, nil
-	}
-	return closers{raw, file}, nil
-}
-
-type contextReader struct {
-	ctx  context.Context
-	file io.Reader
-}
-
-func (r *contextReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.file.Read(b)
-}
-
-// closers reads the first and closes the second.
-type closers struct {
-	io.Reader
-	io.Closer
-}
-
-// readError says why reading stopped after a line: what a decompressor refuses is bad data, the rest is
-// the disk's.
-func (p *pass) readError(line int, err error) error {
-	if p.ctx.Err() != nil {
-		return p.ctx.Err()
-	}
-	if fault.KindOf(err) != fault.Internal {
-		return fault.Wrap(fault.Storage, err, "corpus: %s: cannot be read after line %d", p.file.Path, line)
-	}
-	_, compression := extension(p.file.Path)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return p.bad(": the %s file is cut off after line %d; get it again, or leave it out", compression, line)
-	}
-	return p.bad(": not a sound %s file after line %d (%w); get it again, or leave it out", compression, line, err)
-}
 
 // lines reads cleaned lines from a stream in bounded memory.
 type lines struct {
@@ -86,7 +14,6 @@ type lines struct {
 	in     *bufio.Reader
 	number int    // of the line that next gave last, from 1
 	long   []byte // a line that did not fit in's buffer
-	clean  []byte // a line that had to be changed
 }
 
 const sniffed = 8 << 10
@@ -108,11 +35,12 @@ func (p *pass) newLines(stream io.Reader) (*lines, error) {
 	return &lines{p: p, in: in}, nil
 }
 
-// notUTF8 says what the first bytes of a file show it to be when it is not text in UTF-8, else "". A fifth
-// of NULs and invalid bytes is more than damage or a few words of another encoding give.
+// notUTF8 says what the first bytes of a file show it to be when it is not text in UTF-8, else "". Its bounds
+// are more than damage or some words of another encoding give: those are repaired, and counted.
 func notUTF8(head []byte) string {
+	nul, invalid := bytes.Count(head, []byte{0}), invalidBytes(head)
 	switch {
-	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}), bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
+	case nul > 0 && (bytes.HasPrefix(head, []byte{0xFF, 0xFE}) || bytes.HasPrefix(head, []byte{0xFE, 0xFF})):
 		return "UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"
 	case bytes.HasPrefix(head, []byte{0x1F, 0x8B}):
 		return "gzip data under another name; rename it to end in .gz"
@@ -120,12 +48,41 @@ func notUTF8(head []byte) string {
 		return "Zstandard data under another name; rename it to end in .zst"
 	case bytes.HasPrefix(head, []byte("PAR1")):
 		return "Parquet data under another name; rename it to end in .parquet"
-	}
-	nul := bytes.Count(head, []byte{0})
-	if invalid := invalidBytes(head); (nul+invalid)*5 > len(head) {
+	case nul*5 > len(head), len(head) >= 512 && (nul+invalid)*3 > len(head):
 		return fmt.Sprintf("a binary file, or text in another encoding than UTF-8: %d of its first %d bytes are NUL, %d not UTF-8; leave it out, or convert it (iconv -t UTF-8)", nul, len(head), invalid)
 	}
 	return ""
+}
+
+// clean gives text without NULs and with each byte that is not UTF-8 replaced by U+FFFD, and counts both.
+// What it gives is good until the next call.
+func (p *pass) clean(line int, text []byte) []byte {
+	if bytes.IndexByte(text, 0) < 0 && utf8.Valid(text) {
+		return text
+	}
+	invalid, out := int64(0), p.repaired[:0]
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == 0:
+			p.counts.NULs++
+		case r == utf8.RuneError && size == 1:
+			invalid++
+			out = utf8.AppendRune(out, utf8.RuneError)
+		default:
+			out = append(out, text[:size]...)
+		}
+		text = text[size:]
+	}
+	p.repaired = out
+	if invalid > 0 && p.counts.FirstInvalid == "" {
+		p.counts.FirstInvalid = fmt.Sprintf("%s:%d", p.file.Path, line)
+	}
+	if invalid > 0 {
+		p.counts.InvalidLines++
+		p.counts.InvalidBytes += invalid
+	}
+	return out
 }
 
 // invalidBytes counts the bytes of b that belong to no UTF-8 encoded character.
@@ -151,10 +108,7 @@ func (l *lines) next() ([]byte, error) {
 		l.p.counts.CRLFLines++
 		line = line[:n-1]
 	}
-	if bytes.IndexByte(line, 0) < 0 && utf8.Valid(line) {
-		return line, nil
-	}
-	return l.repair(line), nil
+	return l.p.clean(l.number, line), nil
 }
 
 // read gives the next line as it is in the file, without LF.
@@ -169,8 +123,8 @@ func (l *lines) read() ([]byte, error) {
 		if err == nil && len(l.long) == 0 {
 			return part[:len(part)-1], nil
 		}
-		if len(l.long)+len(part) > cap(l.long) { // double, which append does not do for long slices
-			l.long = slices.Grow(l.long, max(len(l.long), len(part)))
+		if len(l.long)+len(part) > cap(l.long) { // double: append's smaller steps leave more garbage in all
+			l.long = append(make([]byte, 0, max(2*cap(l.long), len(part))), l.long...)
 		}
 		l.long = append(l.long, part...)
 		switch {
@@ -184,33 +138,4 @@ func (l *lines) read() ([]byte, error) {
 			return nil, l.p.readError(l.number-1, err)
 		}
 	}
-}
-
-// repair drops NULs, replaces each byte that is not UTF-8 by U+FFFD, and counts both.
-func (l *lines) repair(line []byte) []byte {
-	out, invalid, nuls := l.clean[:0], int64(0), int64(0)
-	for len(line) > 0 {
-		r, size := utf8.DecodeRune(line)
-		switch {
-		case r == 0:
-			nuls++
-		case r == utf8.RuneError && size == 1:
-			invalid++
-			out = utf8.AppendRune(out, utf8.RuneError)
-		default:
-			out = append(out, line[:size]...)
-		}
-		line = line[size:]
-	}
-	l.clean = out
-	c := &l.p.counts
-	c.NULs += nuls
-	if invalid > 0 {
-		c.InvalidLines++
-		c.InvalidBytes += invalid
-		if c.FirstInvalid == "" {
-			c.FirstInvalid = fmt.Sprintf("%s:%d", l.p.file.Path, l.number)
-		}
-	}
-	return out
 }

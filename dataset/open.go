@@ -2,6 +2,19 @@ package dataset
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"elektron/dataset/corpus"
+	"elektron/dataset/shard"
+	"elektron/dataset/wordpiece"
+	"elektron/internal/fault"
 )
 
 // Options says where text comes from and what batches to make of it.
@@ -9,7 +22,9 @@ type Options struct {
 	Data           []string // text files, globs, folders, or one folder of shards; empty: the doc comments of the local Go installation
 	Vocabulary     string   // vocabulary file; empty: that of the shards, or one trained on the text
 	VocabularySize int      // of a trained vocabulary; 0 means DefaultVocabularySize
-	CacheDir       string   // where a trained vocabulary, shards and indexes are kept from run to run
+	Cased          bool     // keep upper case: for a cased vocab.txt, or to train one
+	CacheDir       string   // where trained vocabulary, shards and indexes are kept from run to run; empty: elektron in the user's cache folder
+	ValidShare     float64  // share of documents that is held out; 0 means DefaultValidShare
 	Workers        int      // goroutines that tokenise; 0 means one a core
 	BatchOptions
 }
@@ -17,21 +32,261 @@ type Options struct {
 // DefaultVocabularySize is what Prepare trains when no vocabulary and no size is given.
 const DefaultVocabularySize = 4096
 
+// validSeed cuts and masks the held-out documents, whatever the seed of the run, so that the validation
+// losses of runs with different seeds compare.
+const validSeed = 0
+
 // Prepared is what training needs of the data.
 type Prepared struct {
 	Train      *Dataset
-	Valid      *Dataset // held-out documents; does not depend on Seed, so that validation losses of several seeds compare
-	Vocabulary any
-	Folder     string // of the shards
-	Report     Report // what the shards were built from
+	Valid      *Dataset // held-out documents; does not depend on Seed
+	Vocabulary *wordpiece.Vocabulary
+	Folder     string   // of the shards
+	Manifest   Manifest // what they hold and what they were built from
+
+	sets []*shard.Set
+}
+
+// Close releases the shards. The datasets must not be used afterwards.
+func (p *Prepared) Close() error {
+	var all []error
+	for _, set := range p.sets {
+		all = append(all, set.Close())
+	}
+	return errors.Join(all...)
 }
 
 // Prepare makes datasets of text: it trains a vocabulary where none is given, tokenises the text into
 // shards, builds the example index, and keeps all of it in CacheDir, so that a second call with the same
 // files and options reads it back. progress gets a line now and then; nil means silence. Close the result.
+//
+// Errors: fault.Usage for options and paths that cannot be right, fault.Data for text, vocabularies and
+// shards that cannot be used, fault.Storage and fault.DiskFull for what cannot be read or written.
 func Prepare(ctx context.Context, o Options, progress func(string)) (*Prepared, error) {
-	panic("not yet")
+	if progress == nil {
+		progress = func(string) {}
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	for _, path := range o.Data {
+		if !IsBuilt(path) {
+			continue
+		}
+		if len(o.Data) > 1 {
+			return nil, fault.New(fault.Usage, "dataset: --data names %d paths of which %s is a folder of shards; name one folder of shards alone, or text", len(o.Data), path)
+		}
+		return openFolder(ctx, path, o, progress)
+	}
+	return prepareText(ctx, o, progress)
 }
 
-// Close releases the shards. The datasets must not be used afterwards.
-func (p *Prepared) Close() error { return nil }
+// prepareText finds, or builds, the shards of a text.
+func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepared, error) {
+	cache, err := cacheFolder(o.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	text, err := openText(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	source, err := fingerprint(text)
+	if err != nil {
+		return nil, err
+	}
+	v, err := vocabularyFor(ctx, text, source, cache, o, progress)
+	if err != nil {
+		return nil, err
+	}
+	build := BuildOptions{Vocabulary: v, Cased: o.Cased, Workers: o.Workers, ValidShare: o.ValidShare, Source: source}
+	build = build.withDefaults()
+	build.Folder = filepath.Join(cache, "shards-"+digest(manifestFormat, source, v.Hash(), v.Options(), build.Cased, build.ValidShare))
+	if IsBuilt(build.Folder) {
+		p, err := openFolder(ctx, build.Folder, o, progress)
+		if err == nil || ctx.Err() != nil || fault.KindOf(err) != fault.Data {
+			return p, err
+		}
+		progress(fmt.Sprintf("the cached shards cannot be used and are built again: %v", err))
+	}
+	if err := rebuild(ctx, text, build, progress); err != nil {
+		return nil, err
+	}
+	return openFolder(ctx, build.Folder, o, progress)
+}
+
+// rebuild builds the shards of a cache anew. Another process may have done so meanwhile, which is as good.
+func rebuild(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress func(string)) error {
+	if err := os.RemoveAll(o.Folder); err != nil {
+		return fault.Wrap(fault.Storage, err, "dataset: old shards cannot be removed")
+	}
+	progress(fmt.Sprintf("tokenising %d files (%.1f MB) into %s", len(text.Files()), float64(text.Size())/1e6, o.Folder))
+	m, err := Build(ctx, text, o, progress)
+	if err != nil {
+		if IsBuilt(o.Folder) {
+			return nil
+		}
+		return err
+	}
+	progress(m.Report.String())
+	for _, warning := range m.Report.Warnings {
+		progress("warning: " + warning)
+	}
+	return nil
+}
+
+// openText opens what --data names, by default the Go installation's doc comments.
+func openText(data []string) (*corpus.Corpus, error) {
+	if len(data) == 0 {
+		return corpus.GoDoc("")
+	}
+	return corpus.Open(data, corpus.Options{})
+}
+
+func cacheFolder(folder string) (string, error) {
+	if folder == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fault.Wrap(fault.Storage, err, "dataset: no cache folder; set XDG_CACHE_HOME or HOME")
+		}
+		folder = filepath.Join(user, "elektron", "data")
+	}
+	return folder, fault.Wrap(fault.Storage, os.MkdirAll(folder, 0o777), "dataset: no cache folder")
+}
+
+// fingerprint identifies the files of a corpus by path, size and time of modification.
+func fingerprint(text *corpus.Corpus) (string, error) {
+	h := sha256.New()
+	for _, f := range text.Files() {
+		info, err := os.Stat(f.Path)
+		if err != nil {
+			return "", fault.Wrap(fault.Storage, err, "dataset: text cannot be read")
+		}
+		path, err := filepath.Abs(f.Path)
+		if err != nil {
+			return "", fault.Wrap(fault.Storage, err, "dataset: text cannot be found")
+		}
+		fmt.Fprintln(h, path, info.Size(), info.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// digest names a cached thing by what it depends on.
+func digest(parts ...any) string {
+	h := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(h, "%v\n", part)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// vocabularyFor loads the vocabulary that is asked for, or the one that was trained on this text before, or
+// trains it.
+func vocabularyFor(ctx context.Context, text *corpus.Corpus, source, cache string, o Options, progress func(string)) (*wordpiece.Vocabulary, error) {
+	if o.Vocabulary != "" {
+		return wordpiece.Load(o.Vocabulary)
+	}
+	size := o.VocabularySize
+	if size == 0 {
+		size = DefaultVocabularySize
+	}
+	path := filepath.Join(cache, "vocab-"+digest(source, size, o.Cased)+".txt")
+	if v, err := wordpiece.Load(path); err == nil {
+		return v, nil
+	}
+	progress(fmt.Sprintf("training a vocabulary of %d tokens on %d files (%.1f MB)", size, len(text.Files()), float64(text.Size())/1e6))
+	v, err := trainVocabulary(ctx, text, size, o.Cased, o.Workers)
+	if err != nil {
+		return nil, err
+	}
+	return v, v.Save(path)
+}
+
+func trainVocabulary(ctx context.Context, text *corpus.Corpus, size int, cased bool, workers int) (*wordpiece.Vocabulary, error) {
+	return wordpiece.Train(ctx, sentencesOf(ctx, text), wordpiece.TrainOptions{
+		Size: size, Workers: workers, Text: wordpiece.Options{Cased: cased},
+	})
+}
+
+// sentencesOf yields the sentences of a corpus in order.
+func sentencesOf(ctx context.Context, text *corpus.Corpus) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for d, err := range text.Documents(ctx) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, s := range d.Sentences {
+				if !yield(s, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// openFolder makes datasets of a folder of shards.
+func openFolder(ctx context.Context, folder string, o Options, progress func(string)) (*Prepared, error) {
+	m, err := ReadManifest(folder)
+	if err != nil {
+		return nil, err
+	}
+	p := &Prepared{Folder: folder, Manifest: *m}
+	if err := p.open(ctx, o, progress); err != nil {
+		p.Close() // nothing was written; err is the reason
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (err error) {
+	p.Vocabulary, err = p.Manifest.vocabulary(p.Folder)
+	if err != nil {
+		return err
+	}
+	if o.Vocabulary != "" {
+		given, err := wordpiece.Load(o.Vocabulary)
+		if err == nil {
+			err = p.Manifest.checkVocabulary(p.Folder, given)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if p.Train, err = p.dataset(ctx, trainFolder, o.BatchOptions, progress); err != nil {
+		return err
+	}
+	o.Seed = validSeed
+	p.Valid, err = p.dataset(ctx, validFolder, o.BatchOptions, progress)
+	return err
+}
+
+// dataset opens one split.
+func (p *Prepared) dataset(ctx context.Context, split string, o BatchOptions, progress func(string)) (*Dataset, error) {
+	folder := filepath.Join(p.Folder, split)
+	set, err := shard.OpenSet(folder)
+	if err != nil {
+		return nil, err
+	}
+	p.sets = append(p.sets, set)
+	if set.VocabularyHash() != p.Vocabulary.Hash() {
+		return nil, fault.New(fault.Data, "dataset: %s: its shards were built with another vocabulary than %s holds; build them again", folder, filepath.Join(p.Folder, vocabularyFile))
+	}
+	examples, err := loadIndex(ctx, set, o, folder, progress)
+	if err != nil {
+		return nil, err
+	}
+	special, continuation := idsOf(p.Vocabulary)
+	return newDataset(set, examples, special, continuation, o)
+}
+
+// idsOf gives what masking must know of a vocabulary.
+func idsOf(v *wordpiece.Vocabulary) (specialIDs, []bool) {
+	continuation := make([]bool, v.Size())
+	for id := range continuation {
+		continuation[id] = v.IsContinuation(int32(id))
+	}
+	return specialIDs{pad: v.PadID(), cls: v.ClassID(), sep: v.SepID(), mask: v.MaskID()}, continuation
+}
+
+var _ io.Closer = (*Prepared)(nil)

@@ -16,19 +16,18 @@ import (
 // Console shows a run to whoever is watching: a progress bar on a terminal, elsewhere one line for each line of metrics.
 // It is used by one goroutine.
 type Console struct {
-	out         io.Writer
-	total       int64
-	bar         *progressbar.ProgressBar // nil when out is no terminal
-	width       func() int               // of the terminal, columns
-	latest      Metrics                  // of training
-	firstStep   int64
-	firstTime   time.Time
-	currentStep int64
+	out       io.Writer
+	total     int64
+	bar       *progressbar.ProgressBar // nil when out is no terminal
+	width     func() int               // of the terminal, columns
+	latest    Metrics                  // of training; NaN where nothing is known yet
+	firstStep int64
+	firstTime time.Time
 }
 
 // NewConsole writes to out (standard error, as a rule) about a run of total steps that goes on after the given step.
 func NewConsole(out io.Writer, total, step int64) *Console {
-	c := &Console{out: out, total: total, firstStep: step, currentStep: step}
+	c := &Console{out: out, total: total, firstStep: step, latest: unknown(step)}
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		c.width = func() int {
 			if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
@@ -65,7 +64,6 @@ func (c *Console) advance(step int64) {
 	if c.firstTime.IsZero() { // the first step's compilation says nothing about the rest
 		c.firstTime, c.firstStep = time.Now(), step
 	}
-	c.currentStep = step
 }
 
 // Log shows one line of metrics.
@@ -113,7 +111,7 @@ func (c *Console) summary(m Metrics, step int64) []string {
 		parts = append(parts, Printable(m.Split))
 	}
 	add := func(format string, value float64) {
-		if m.Step > 0 && !math.IsNaN(value) {
+		if !math.IsNaN(value) {
 			parts = append(parts, fmt.Sprintf(format, value))
 		}
 	}

@@ -53,8 +53,8 @@ type field struct {
 // fields are in the order of metrics.jsonl.
 var fields = []field{
 	{"loss", "losses", "Total loss", false, 0, func(m *Metrics) *float64 { return &m.Loss }},
-	{"mlm_loss", "losses", "Masked language model loss", false, 0, func(m *Metrics) *float64 { return &m.MLMLoss }},
-	{"rtd_loss", "losses", "Replaced-token detection loss", false, 0, func(m *Metrics) *float64 { return &m.RTDLoss }},
+	{"mlm_loss", "losses", "MLM loss", false, 0, func(m *Metrics) *float64 { return &m.MLMLoss }},
+	{"rtd_loss", "losses", "RTD loss", false, 0, func(m *Metrics) *float64 { return &m.RTDLoss }},
 	{"mlm_accuracy", "generator", "MLM accuracy", false, 0, func(m *Metrics) *float64 { return &m.MLMAccuracy }},
 	{"sampled_accuracy", "generator", "Sampled accuracy", false, 0, func(m *Metrics) *float64 { return &m.SampledAccuracy }},
 	{"rtd_accuracy", "discriminator", "RTD accuracy", false, 0, func(m *Metrics) *float64 { return &m.RTDAccuracy }},
@@ -68,6 +68,15 @@ var fields = []field{
 	{"mfu", "speed", "Model FLOPs utilisation", true, 4, func(m *Metrics) *float64 { return &m.MFU }},
 	{"data_wait_fraction", "speed", "Waiting for data", true, 4, func(m *Metrics) *float64 { return &m.DataWaitFraction }},
 	{"elapsed_s", "time", "Elapsed seconds", false, 7, func(m *Metrics) *float64 { return &m.ElapsedS }},
+}
+
+// unknown is a line without any value.
+func unknown(step int64) Metrics {
+	m := Metrics{Step: step}
+	for _, f := range fields {
+		*f.value(&m) = math.NaN()
+	}
+	return m
 }
 
 // MarshalJSON writes one object without line breaks. Values that come from the device as float32 are written with as few digits
@@ -118,7 +127,7 @@ func (m *Metrics) UnmarshalJSON(text []byte) error {
 	if values["step"] == nil {
 		return fmt.Errorf("no step")
 	}
-	*m = Metrics{}
+	*m = unknown(0)
 	if err := json.Unmarshal(values["step"], &m.Step); err != nil {
 		return fmt.Errorf("step: %w", err)
 	}
@@ -128,12 +137,12 @@ func (m *Metrics) UnmarshalJSON(text []byte) error {
 		}
 	}
 	for _, f := range fields {
-		target := f.value(m)
-		*target = math.NaN()
-		if raw := values[f.key]; raw != nil && !bytes.Equal(raw, []byte("null")) {
-			if err := json.Unmarshal(raw, target); err != nil {
-				return fmt.Errorf("%s: %w", f.key, err)
-			}
+		raw := values[f.key]
+		if raw == nil || bytes.Equal(raw, []byte("null")) {
+			continue
+		}
+		if err := json.Unmarshal(raw, f.value(m)); err != nil {
+			return fmt.Errorf("%s: %w", f.key, err)
 		}
 	}
 	return nil

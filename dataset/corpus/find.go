@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 
 	"elektron/internal/fault"
 )
@@ -73,7 +74,7 @@ func find(pattern string, found map[string]fs.FileInfo) error {
 	if err == nil {
 		return add(pattern, info, found)
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, fs.ErrInvalid) {
 		return fault.Wrap(fault.Storage, err, "corpus: cannot be read")
 	}
 	if !strings.ContainsAny(pattern, "*?[") {

@@ -1,0 +1,52 @@
+package corpus
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"elektron/internal/fault"
+)
+
+// fuzzReader feeds any bytes to a format: documents must be clean, errors of a kind, nothing may panic.
+func fuzzReader(f *testing.F, name string) {
+	corpus, err := Open([]string{put(f, map[string]string{name: "x"})}, Options{MaxLine: 1 << 12, MaxDocument: 1 << 10})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		corpus.files[0].Size = int64(len(data))
+		corpus.files[0].open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+		for d, err := range corpus.files[0].Documents(t.Context()) {
+			if err != nil {
+				if fault.KindOf(err) != fault.Data {
+					t.Errorf("kind %v of %v", fault.KindOf(err), err)
+				}
+				continue
+			}
+			if len(d.Sentences) == 0 || d.Line < 1 {
+				t.Errorf("document %+v", d)
+			}
+			for _, s := range d.Sentences {
+				if s == "" || strings.TrimSpace(s) != s || !utf8.ValidString(s) || strings.ContainsAny(s, "\n\x00") {
+					t.Errorf("sentence %q", s)
+				}
+			}
+		}
+	})
+}
+
+func FuzzText(f *testing.F) {
+	f.Add([]byte("one\r\ntwo\n\n\xff\xfe\x00three"))
+	f.Add([]byte("\xef\xbb\xbf\n\n"))
+	fuzzReader(f, "a.txt")
+}
+
+func FuzzJSONLines(f *testing.F) {
+	f.Add([]byte("{\"text\":\"one\\ntwo\"}\n{\"text\":null}\n"))
+	f.Add([]byte("{\"text\":\"\\ud800\\u0000\"}"))
+	f.Add([]byte("[1]\n{}"))
+	fuzzReader(f, "a.jsonl")
+}

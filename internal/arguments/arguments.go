@@ -5,6 +5,7 @@ package arguments
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -91,7 +92,7 @@ func (l *commandLine) assemble(program string, p parsed) []string {
 		out = append(out, c.Name)
 		out = append(out, flags[i+1]...)
 	}
-	if len(p.words) > 0 && strings.HasPrefix(p.words[0].text, "-") {
+	if slices.ContainsFunc(p.words, func(w word) bool { return looksLikeFlag(w.text) }) {
 		out = append(out, "--")
 	}
 	for _, w := range p.words {

@@ -6,10 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"elektron/dataset/corpus"
 	"elektron/dataset/shard"
@@ -202,27 +201,14 @@ func vocabularyFor(ctx context.Context, text *corpus.Corpus, source, cache strin
 	return v, v.Save(path)
 }
 
+// trainVocabulary trains a vocabulary on all of a text.
 func trainVocabulary(ctx context.Context, text *corpus.Corpus, size int, cased bool, workers int) (*wordpiece.Vocabulary, error) {
-	return wordpiece.Train(ctx, sentencesOf(ctx, text), wordpiece.TrainOptions{
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return wordpiece.Train(ctx, sentencesOf(ctx, text, workers), wordpiece.TrainOptions{
 		Size: size, Workers: workers, Text: wordpiece.Options{Cased: cased},
 	})
-}
-
-// sentencesOf yields the sentences of a corpus in order.
-func sentencesOf(ctx context.Context, text *corpus.Corpus) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for d, err := range text.Documents(ctx) {
-			if err != nil {
-				yield("", err)
-				return
-			}
-			for _, s := range d.Sentences {
-				if !yield(s, nil) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // openFolder makes datasets of a folder of shards.
@@ -288,5 +274,3 @@ func idsOf(v *wordpiece.Vocabulary) (specialIDs, []bool) {
 	}
 	return specialIDs{pad: v.PadID(), cls: v.ClassID(), sep: v.SepID(), mask: v.MaskID()}, continuation
 }
-
-var _ io.Closer = (*Prepared)(nil)

@@ -20,8 +20,8 @@ type chunk struct {
 	documents []corpus.Document
 	bytes     int
 	err       error         // reading ended here
-	ready     chan struct{} // closed when tokenized is set
-	tokenized []document
+	ready     chan struct{} // closed when a worker is done with it
+	tokenized []document    // what the workers of tokenized make
 }
 
 // document is a document in tokens.
@@ -38,10 +38,11 @@ type sentence struct {
 	unknown int // [UNK] among ids
 }
 
-// tokenized reads the files of a corpus and tokenises them, both in parallel, and yields the chunks in the
-// order of the text: files by path, documents as they stand. Memory is bounded: workers + 2 files are
-// open, each with a few chunks. An error comes last.
-func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.Tokenizer, workers int) iter.Seq2[*chunk, error] {
+// inOrder reads the files of a corpus and processes them, both in parallel, and yields the chunks in the
+// order of the text: files by path, documents as they stand. newWorker makes the function that one
+// worker calls for each chunk it gets. Memory is bounded: workers + 2 files are open, each with a few chunks.
+// An error comes last.
+func inOrder(ctx context.Context, text *corpus.Corpus, workers int, newWorker func() func(*chunk)) iter.Seq2[*chunk, error] {
 	return func(yield func(*chunk, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var group sync.WaitGroup
@@ -49,7 +50,7 @@ func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.To
 		defer cancel()
 		work := make(chan *chunk)
 		for range workers {
-			group.Go(func() { tokenize(ctx, tokenizer.Clone(), work) })
+			group.Go(func() { processChunks(ctx, work, newWorker()) })
 		}
 		streams := make(chan chan *chunk, workers)
 		group.Go(func() {
@@ -120,18 +121,47 @@ func readChunks(ctx context.Context, file corpus.File, work, stream chan<- *chun
 	flush()
 }
 
-// tokenize is a worker: it turns text into tokens until ctx ends.
-func tokenize(ctx context.Context, t *wordpiece.Tokenizer, work <-chan *chunk) {
+// processChunks is a worker: it takes chunks until ctx ends.
+func processChunks(ctx context.Context, work <-chan *chunk, process func(*chunk)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case c := <-work:
+			process(c)
+			close(c.ready)
+		}
+	}
+}
+
+// tokenized is inOrder with a tokeniser a worker.
+func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.Tokenizer, workers int) iter.Seq2[*chunk, error] {
+	return inOrder(ctx, text, workers, func() func(*chunk) {
+		t := tokenizer.Clone()
+		return func(c *chunk) {
 			c.tokenized = make([]document, len(c.documents))
 			for i, d := range c.documents {
 				c.tokenized[i] = tokenizeDocument(t, d.Sentences)
 			}
-			close(c.ready)
+		}
+	})
+}
+
+// sentencesOf yields the sentences of a corpus in order. Only the reading is spread over the workers.
+func sentencesOf(ctx context.Context, text *corpus.Corpus, workers int) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for c, err := range inOrder(ctx, text, workers, func() func(*chunk) { return func(*chunk) {} }) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, d := range c.documents {
+				for _, s := range d.Sentences {
+					if !yield(s, nil) {
+						return
+					}
+				}
+			}
 		}
 	}
 }

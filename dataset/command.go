@@ -1,0 +1,184 @@
+package dataset
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"elektron/dataset/corpus"
+	"elektron/dataset/wordpiece"
+	"elektron/internal/fault"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Command is `elektron data`: vocab, build and inspect. Results go to the app's Writer, progress to its
+// ErrWriter.
+func Command() *cli.Command {
+	return &cli.Command{
+		Name:  "data",
+		Usage: "make a vocabulary or token shards, and look at examples",
+		Subcommands: []*cli.Command{
+			{
+				Name:  "vocab",
+				Usage: "train a WordPiece vocabulary on text",
+				Flags: append(textFlags(),
+					&cli.IntFlag{Name: "size", Value: DefaultVocabularySize, Usage: "tokens of the vocabulary (BERT: 30522)"},
+					&cli.StringFlag{Name: "out", Value: "vocab.txt", Usage: "file to write"},
+				),
+				Action: runVocab,
+			},
+			{
+				Name:  "build",
+				Usage: "tokenise text once into a folder of shards, which --data takes later",
+				Flags: append(textFlags(),
+					&cli.StringFlag{Name: "vocab", Usage: "vocabulary file; without it one is trained on the text"},
+					&cli.IntFlag{Name: "size", Value: DefaultVocabularySize, Usage: "tokens of a trained vocabulary"},
+					&cli.StringFlag{Name: "out", Value: "shards", Usage: "folder to make"},
+					&cli.Float64Flag{Name: "valid-share", Value: DefaultValidShare, Usage: "share of the documents that is held out for validation"},
+				),
+				Action: runBuild,
+			},
+			{
+				Name:      "inspect",
+				Usage:     "show the examples of a folder of shards as text, with segments and masks, and statistics",
+				ArgsUsage: "FOLDER",
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "seq-len", Value: 128, Usage: "tokens in a row"},
+					&cli.IntFlag{Name: "examples", Value: 4, Usage: "examples to show"},
+					&cli.Int64Flag{Name: "step", Usage: "the step whose batch is shown"},
+					&cli.Int64Flag{Name: "seed", Value: 42, Usage: "seed of order, segments and masks"},
+					&cli.Float64Flag{Name: "mask-prob", Value: 0.15, Usage: "share of the tokens to predict"},
+					&cli.BoolFlag{Name: "whole-word", Usage: "mask whole words"},
+					&cli.BoolFlag{Name: "one-segment", Usage: "no second segments"},
+					&cli.BoolFlag{Name: "valid", Usage: "show the held-out examples instead"},
+				},
+				Action: runInspect,
+			},
+		},
+	}
+}
+
+// textFlags are those of commands that read text.
+func textFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "data", Usage: "text files, globs or folders; default: the doc comments of the local Go installation"},
+		&cli.BoolFlag{Name: "cased", Usage: "keep upper case"},
+		&cli.IntFlag{Name: "workers", Usage: "goroutines (default: one a core); the result does not depend on it"},
+	}
+}
+
+// readText opens what --data names.
+func readText(c *cli.Context) (*corpus.Corpus, error) {
+	if c.NArg() > 0 {
+		return nil, fault.New(fault.Usage, "dataset: unexpected argument %q; text is named with --data", c.Args().First())
+	}
+	return openText(c.StringSlice("data"))
+}
+
+func runVocab(c *cli.Context) error {
+	text, err := readText(c)
+	if err != nil {
+		return err
+	}
+	v, err := trainReported(c, text)
+	if err != nil {
+		return err
+	}
+	if err := v.Save(c.String("out")); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s: %d tokens, hash %s\n", c.String("out"), v.Size(), v.Hash())
+	return err
+}
+
+// trainReported trains a vocabulary and says so.
+func trainReported(c *cli.Context, text *corpus.Corpus) (*wordpiece.Vocabulary, error) {
+	fmt.Fprintf(c.App.ErrWriter, "training a vocabulary of %d tokens on %d files (%.1f MB)\n", c.Int("size"), len(text.Files()), float64(text.Size())/1e6)
+	return trainVocabulary(c.Context, text, c.Int("size"), c.Bool("cased"), c.Int("workers"))
+}
+
+func runBuild(c *cli.Context) error {
+	text, err := readText(c)
+	if err != nil {
+		return err
+	}
+	var v *wordpiece.Vocabulary
+	if c.String("vocab") != "" {
+		v, err = wordpiece.Load(c.String("vocab"))
+	} else {
+		v, err = trainReported(c, text)
+	}
+	if err != nil {
+		return err
+	}
+	o := BuildOptions{
+		Folder: c.String("out"), Vocabulary: v, Cased: c.Bool("cased"), Workers: c.Int("workers"), ValidShare: c.Float64("valid-share"),
+	}
+	m, err := Build(c.Context, text, o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
+	if err != nil {
+		return err
+	}
+	return m.print(c, o.Folder)
+}
+
+// print writes what a build made.
+func (m *Manifest) print(c *cli.Context, folder string) error {
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %v\n", folder, m.Report)
+	for _, warning := range m.Report.Warnings {
+		fmt.Fprintln(c.App.Writer, "warning:", warning)
+	}
+	for _, split := range []struct {
+		name string
+		Split
+	}{{trainFolder, m.Train}, {validFolder, m.Valid}} {
+		fmt.Fprintf(c.App.Writer, "%s: %d shards, %d documents, %d sentences, %d tokens\n",
+			filepath.Join(folder, split.name), split.Shards, split.Documents, split.Sentences, split.Tokens)
+	}
+	return err
+}
+
+func runInspect(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return fault.New(fault.Usage, "dataset: inspect takes one folder of shards, %d given; for example: data inspect shards", c.NArg())
+	}
+	o := Options{BatchOptions: BatchOptions{
+		SeqLen: c.Int("seq-len"), BatchSize: max(1, c.Int("examples")), Seed: c.Int64("seed"),
+		MaskProb: c.Float64("mask-prob"), WholeWord: c.Bool("whole-word"), OneSegment: c.Bool("one-segment"),
+	}}
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if c.Int64("step") < 0 {
+		return fault.New(fault.Usage, "dataset: step %d; steps count from 0", c.Int64("step"))
+	}
+	p, err := openFolder(c.Context, c.Args().First(), o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
+	if err != nil {
+		return err
+	}
+	defer p.Close() // only read from
+	if err := p.Manifest.print(c, p.Folder); err != nil {
+		return err
+	}
+	d, split := p.Train, trainFolder
+	if c.Bool("valid") {
+		d, split = p.Valid, validFolder
+	}
+	fmt.Fprintf(c.App.Writer, "\nexamples of %s at sequence length %d\n%v\n", split, o.SeqLen, d.Statistics())
+	return d.show(c, p.Vocabulary, c.Int64("step"), c.Int("examples"))
+}
+
+// show prints the first rows of a step's batch.
+func (d *Dataset) show(c *cli.Context, v *wordpiece.Vocabulary, step int64, rows int) error {
+	if rows <= 0 {
+		return nil
+	}
+	b, err := d.Batch(step)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.Writer, "\nstep %d (%s)\n", step, maskLegend)
+	for row := range rows {
+		d.writeRow(c.App.Writer, v, b, row)
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+// Command elektron pre-trains ELECTRA language models, TPU first.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"elektron/dataset"
+	"elektron/internal/arguments"
+	"elektron/internal/fault"
+	"elektron/internal/platform"
+	"elektron/trainer"
+)
+
+func main() {
+	app := &cli.App{
+		Name:  "elektron",
+		Usage: "pre-train ELECTRA language models on TPU, GPU and CPU",
+		Commands: []*cli.Command{
+			trainer.PretrainCommand(),
+			dataset.Command(),
+			trainer.BenchCommand(),
+			platform.Command(),
+		},
+		DefaultCommand:            "pretrain",
+		HideVersion:               true,
+		DisableSliceFlagSeparator: true, // --set data.paths=a,b is one value
+	}
+	err := arguments.Run(context.Background(), app, os.Args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "elektron:", err)
+	}
+	os.Exit(fault.ExitCode(err))
+}

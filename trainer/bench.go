@@ -1,0 +1,105 @@
+package trainer
+
+import (
+	"context"
+	"math/rand/v2"
+	"sort"
+	"time"
+
+	"elektron/dataset"
+	"elektron/internal/platform"
+	"elektron/model"
+)
+
+const (
+	benchSteps      = 5
+	benchVocabulary = 30522 // BERT's, where the configuration names none
+)
+
+// BenchResult is what `bench` prints. Times are wall-clock seconds.
+type BenchResult struct {
+	Platform    string  `json:"platform"`
+	Device      string  `json:"device"`
+	Devices     int     `json:"devices"`
+	Preset      string  `json:"preset"`
+	BatchSize   int     `json:"batch_size"`
+	SeqLen      int     `json:"seq_len"`
+	DType       string  `json:"dtype"`
+	Optimizer   string  `json:"optimizer"`
+	StepMin     float64 `json:"step_s_min"`
+	StepMedian  float64 `json:"step_s_median"`
+	TokensPerS  float64 `json:"tokens_per_s"` // by the median step
+	FirstStep   float64 `json:"first_step_s"` // tracing, compiling and one step
+	Compile     float64 `json:"compile_s"`    // the first step less a median one
+	MaxRSS      int64   `json:"max_rss_mb"`
+	MFU         float64 `json:"mfu"` // 0 where the device's peak is not known
+	Params      int     `json:"params"`
+	FLOPs       float64 `json:"flops_per_step"`
+	Loss        float64 `json:"loss"`
+	StepSeconds []float64
+}
+
+// Bench times the training step of a configuration on random ids, without a data pipeline.
+func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
+	device, err := platform.Open(ctx, platform.Options{Platform: c.Run.Platform, Plugin: c.Run.Plugin, Offline: c.Run.Offline})
+	if err != nil {
+		return nil, err
+	}
+	defer device.Close()
+	step, err := NewStep(device.Backend, c.Model, c.Optim.Config, computeType(c.Run.DType))
+	if err != nil {
+		return nil, err
+	}
+	step.Initialize(uint32(c.Run.Seed))
+	batch := randomBatch(c)
+	times := make([]float64, 0, c.Run.Steps)
+	result := &BenchResult{Platform: device.Platform, Device: device.Description, Devices: device.NumDevices, Preset: c.Preset,
+		BatchSize: c.Data.BatchSize, SeqLen: c.Data.SeqLen, DType: c.Run.DType, Optimizer: c.Optim.Name,
+		Params: c.Model.ParameterCount(), FLOPs: stepFLOPs(c, &c.Model)}
+	for t := range c.Run.Steps + 1 {
+		began := time.Now()
+		r, err := step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: t, LearningRate: c.Optim.LR})
+		if err != nil {
+			return nil, err
+		}
+		if seconds := time.Since(began).Seconds(); t == 0 {
+			result.FirstStep = seconds
+		} else {
+			times = append(times, seconds)
+		}
+		result.Loss = c.Model.GeneratorWeight*r.MLMLoss/r.MaskedTokens + c.Model.DiscriminatorWeight*r.RTDLoss/r.Tokens
+	}
+	result.StepSeconds = times
+	sorted := append([]float64(nil), times...)
+	sort.Float64s(sorted)
+	result.StepMin, result.StepMedian = sorted[0], sorted[len(sorted)/2]
+	result.TokensPerS = float64(c.Data.BatchSize*c.Data.SeqLen) / result.StepMedian
+	result.Compile = result.FirstStep - result.StepMedian
+	result.MaxRSS = maxRSS()
+	return result, nil
+}
+
+// randomBatch is full of random ids above the special tokens, masked as real text is.
+func randomBatch(c *Config) *dataset.Batch {
+	B, S := c.Data.BatchSize, c.Data.SeqLen
+	n := dataset.MaxPredictions(S, c.Data.MaskProb)
+	K := (n + 7) / 8 * 8
+	r := rand.New(rand.NewPCG(uint64(c.Run.Seed), 0))
+	b := &dataset.Batch{Size: B, SeqLen: S, Masked: K, IDs: make([]int32, B*S), SegmentIDs: make([]int32, B*S), Lengths: make([]int32, B),
+		MaskedPositions: make([]int32, B*K), MaskedInputs: make([]int32, B*K), MaskedWeights: make([]float32, B*K)}
+	for i := range b.IDs {
+		b.IDs[i] = int32(min(1000, c.Model.VocabSize/2) + r.IntN(c.Model.VocabSize/2))
+	}
+	for row := range B {
+		b.Lengths[row] = int32(S)
+		for k, position := range r.Perm(S)[:n] {
+			b.MaskedPositions[row*K+k], b.MaskedInputs[row*K+k], b.MaskedWeights[row*K+k] = int32(position), 103, 1
+		}
+	}
+	return b
+}
+
+// stepFLOPs is the useful work of one step.
+func stepFLOPs(c *Config, m *model.Config) float64 {
+	return float64(c.Data.BatchSize) * m.FLOPs(c.Data.SeqLen, dataset.MaxPredictions(c.Data.SeqLen, c.Data.MaskProb))
+}

@@ -1,0 +1,168 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"elektron/internal/settings"
+	"elektron/model"
+)
+
+// namedFlags are the flags that set a configuration key each; every other key is set with --set.
+var namedFlags = []struct {
+	flag cli.Flag
+	key  string
+}{
+	{&cli.StringFlag{Name: "preset", Usage: "model size and its recipe: " + strings.Join(model.PresetNames(), ", ")}, "preset"},
+	{&cli.StringFlag{Name: "platform", Usage: "device: auto, cpu, gpu, tpu or go (pure Go, no plugin)"}, "run.platform"},
+	{&cli.StringFlag{Name: "plugin", Usage: "path of a PJRT plugin to use instead of the pinned one"}, "run.plugin"},
+	{&cli.BoolFlag{Name: "offline", Usage: "never touch the network"}, "run.offline"},
+	{&cli.StringSliceFlag{Name: "data", Usage: "text files, globs, folders, or a folder of shards (default: the Go installation's doc comments)"}, "data.paths"},
+	{&cli.StringFlag{Name: "vocab", Usage: "vocabulary file (default: one is trained)"}, "data.vocab"},
+	{&cli.StringFlag{Name: "out", Usage: "output folder"}, "run.out"},
+	{&cli.StringFlag{Name: "steps", Usage: "training steps in all"}, "run.steps"},
+	{&cli.StringFlag{Name: "batch-size", Usage: "examples of a step, over all devices"}, "data.batch_size"},
+	{&cli.StringFlag{Name: "seq-len", Usage: "tokens of an example, 8 to 512"}, "data.seq_len"},
+	{&cli.StringFlag{Name: "seed", Usage: "of weights, data order, masks, dropout and sampling"}, "run.seed"},
+	{&cli.StringFlag{Name: "dtype", Usage: "type of matrix products: f32 or bf16"}, "run.dtype"},
+	{&cli.StringFlag{Name: "optimizer", Usage: "lamb or adam"}, "optim.name"},
+	{&cli.StringFlag{Name: "encoder", Usage: "encoder architecture: " + strings.Join(model.EncoderNames(), ", ")}, "model.encoder"},
+	{&cli.StringFlag{Name: "resume", Usage: "auto, never or must"}, "run.resume"},
+}
+
+// configFlags are the flags of every command that takes a whole configuration.
+func configFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "config", Usage: "YAML file of configuration keys"},
+		&cli.StringSliceFlag{Name: "set", Usage: "set any configuration key, as optim.lr=2e-3 (again for more; --print-config lists the keys)"},
+	}
+	for _, f := range namedFlags {
+		flags = append(flags, f.flag)
+	}
+	return flags
+}
+
+// configure resolves the layers: defaults, preset, file, --set, named flags. The preset may be named by the
+// flag or in the file.
+func configure(c *cli.Context) (*Config, *settings.Settings, error) {
+	config := defaults()
+	s := settings.New(&config)
+	var problems settings.Problems
+	if path := c.String("config"); path != "" {
+		problems.Add(s.LoadYAML(path))
+	}
+	problems.Add(s.Set(c.StringSlice("set")...))
+	for _, f := range namedFlags {
+		if name := f.flag.Names()[0]; c.IsSet(name) {
+			problems.Add(s.Apply(settings.Flag, "--"+name, map[string]any{f.key: flagValue(c, f.flag)}))
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return nil, nil, err
+	}
+	values, err := presetValues(config.Preset)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.Apply(settings.Preset, "preset "+config.Preset, values); err != nil {
+		return nil, nil, err
+	}
+	return &config, s, config.Validate()
+}
+
+func flagValue(c *cli.Context, flag cli.Flag) any {
+	name := flag.Names()[0]
+	if _, list := flag.(*cli.StringSliceFlag); list {
+		return c.StringSlice(name)
+	}
+	return c.Value(name)
+}
+
+// PretrainCommand is `elektron pretrain`, and what `elektron` alone does.
+func PretrainCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "pretrain",
+		Usage: "pre-train a model (the default command)",
+		Description: `Examples:
+   elektron                                                 a small model on Go's own doc comments, in minutes
+   elektron --preset small --data corpus/ --vocab vocab.txt --batch-size 64 --out run
+   elektron --config run.yaml --set optim.lr=1e-3
+
+Running the same command again goes on from the newest checkpoint of --out.`,
+		Flags: append(configFlags(),
+			&cli.BoolFlag{Name: "dry-run", Usage: "check the configuration and print what would run; touch nothing"},
+			&cli.BoolFlag{Name: "print-config", Usage: "print every key with its value and where it comes from"}),
+		Action: func(c *cli.Context) error {
+			config, s, err := configure(c)
+			if err != nil {
+				return err
+			}
+			if c.Bool("print-config") {
+				return s.Write(c.App.Writer)
+			}
+			if c.Bool("dry-run") {
+				return dryRun(c, config)
+			}
+			ctx, stop := untilSignal(c.Context)
+			defer stop()
+			return Pretrain(ctx, config, s, c.App.ErrWriter, c.App.Writer)
+		},
+	}
+}
+
+// untilSignal ends the context at the first SIGINT or SIGTERM; the second one kills the process as usual.
+func untilSignal(parent context.Context) (context.Context, func()) {
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// dryRun says what a run would be, without touching device, network or disk.
+func dryRun(c *cli.Context, config *Config) error {
+	m := config.Model
+	if m.VocabSize == 0 {
+		m.VocabSize = config.Data.VocabSize
+	}
+	w := c.App.Writer
+	fmt.Fprintf(w, "preset %s: %s parameters with a vocabulary of %d\n", config.Preset, millions(m.ParameterCount()), m.VocabSize)
+	tokens := config.Data.BatchSize * config.Data.SeqLen
+	fmt.Fprintf(w, "%d steps of %d tokens, %.3g FLOPs a step, %.3g in all\n", config.Run.Steps, tokens,
+		stepFLOPs(config, &m), stepFLOPs(config, &m)*float64(config.Run.Steps))
+	fmt.Fprintf(w, "output in %s\n", config.Run.Out)
+	return nil
+}
+
+// BenchCommand is `elektron bench`.
+func BenchCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "bench",
+		Usage: "time the full training step on random ids",
+		Description: `Prints one JSON object. Times are wall-clock seconds of single steps after the first; first_step_s
+holds tracing, compiling and one step.`,
+		Flags: append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print one JSON object (always so)"}),
+		Action: func(c *cli.Context) error {
+			config, s, err := configure(c)
+			if err != nil {
+				return err
+			}
+			if strings.HasPrefix(s.Origin("run.steps"), "preset") {
+				config.Run.Steps = benchSteps
+			}
+			if config.Model.VocabSize == 0 {
+				config.Model.VocabSize = benchVocabulary
+			}
+			result, err := Bench(c.Context, config)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(c.App.Writer).Encode(result)
+		},
+	}
+}

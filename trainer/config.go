@@ -1,0 +1,132 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+
+	"elektron/dataset"
+	"elektron/internal/settings"
+	"elektron/model"
+	"elektron/trainer/optimizer"
+)
+
+// Config is everything that decides a run. Its yaml tags are the keys of run.yaml and of --set.
+type Config struct {
+	Preset string       `yaml:"preset" doc:"model size and the recipe that goes with it" oneof:"tiny,small"`
+	Data   DataConfig   `yaml:"data"`
+	Model  model.Config `yaml:"model"`
+	Optim  OptimConfig  `yaml:"optim"`
+	Run    RunConfig    `yaml:"run"`
+}
+
+// DataConfig says where text comes from and how it becomes batches.
+type DataConfig struct {
+	Paths      []string `yaml:"paths" doc:"text files, globs or folders, or a folder of shards; empty reads the Go installation's doc comments"`
+	Vocab      string   `yaml:"vocab" doc:"vocabulary file; empty trains one"`
+	VocabSize  int      `yaml:"vocab_size" doc:"size of a trained vocabulary"`
+	SeqLen     int      `yaml:"seq_len" doc:"tokens of an example, 8 to 512"`
+	BatchSize  int      `yaml:"batch_size" doc:"examples of a step, over all devices"`
+	MaskProb   float64  `yaml:"mask_prob" doc:"share of the tokens that is masked"`
+	WholeWord  bool     `yaml:"whole_word" doc:"mask all pieces of a word together"`
+	OneSegment bool     `yaml:"one_segment" doc:"never a second segment"`
+	Workers    int      `yaml:"workers" doc:"goroutines that tokenise; 0 takes one a core"`
+	Cache      string   `yaml:"cache" doc:"folder of trained vocabularies, shards and indexes; empty takes the user's cache folder"`
+}
+
+// OptimConfig is the optimizer and its schedule.
+type OptimConfig struct {
+	optimizer.Config `yaml:",inline"`
+	LR               float64 `yaml:"lr" doc:"peak learning rate"`
+	WarmupSteps      int64   `yaml:"warmup_steps" doc:"steps of warm-up; -1 takes 8 % of run.steps"`
+}
+
+// RunConfig is how long, where and with what reports.
+type RunConfig struct {
+	Steps           int64  `yaml:"steps" doc:"training steps in all"`
+	Seed            int64  `yaml:"seed" doc:"of weights, data order, masks, dropout and sampling"`
+	DType           string `yaml:"dtype" doc:"type of matrix products; weights and sums are float32" oneof:"f32,bf16"`
+	Platform        string `yaml:"platform" doc:"device" oneof:"auto,cpu,gpu,tpu,go"`
+	Plugin          string `yaml:"plugin" doc:"path of a PJRT plugin to use instead of the pinned one"`
+	Offline         bool   `yaml:"offline" doc:"never touch the network"`
+	Out             string `yaml:"out" doc:"output folder"`
+	Resume          string `yaml:"resume" doc:"go on from out's newest checkpoint: if there is one, never, or only so" oneof:"auto,never,must"`
+	LogEvery        int64  `yaml:"log_every" doc:"steps between lines of metrics"`
+	EvalEvery       int64  `yaml:"eval_every" doc:"steps between validations; 0 validates at the start and the end only"`
+	EvalBatches     int    `yaml:"eval_batches" doc:"held-out batches of a validation"`
+	CheckpointEvery int64  `yaml:"checkpoint_every" doc:"steps between checkpoints; one is always saved at the end"`
+	Keep            int    `yaml:"keep" doc:"newest checkpoints to keep"`
+}
+
+// Schedule is the run's learning rate.
+func (c *Config) Schedule() Schedule {
+	warmup := c.Optim.WarmupSteps
+	if warmup < 0 {
+		warmup = c.Run.Steps * 8 / 100
+	}
+	return Schedule{Peak: c.Optim.LR, Warmup: warmup, Total: c.Run.Steps}
+}
+
+// Validate reports everything that is wrong, as one error of kind fault.Usage. A vocabulary size of 0 is
+// right until the data are read.
+func (c *Config) Validate() error {
+	var p settings.Problems
+	m := c.Model
+	if m.VocabSize == 0 {
+		m.VocabSize = c.Data.VocabSize
+	}
+	p.Add(m.Validate())
+	p.Add(c.Optim.Validate())
+	atLeast := func(key string, value, least int64) {
+		if value < least {
+			p.Addf("%s is %d; it must be at least %d", key, value, least)
+		}
+	}
+	atLeast("run.steps", c.Run.Steps, 1)
+	atLeast("data.batch_size", int64(c.Data.BatchSize), 1)
+	atLeast("run.log_every", c.Run.LogEvery, 1)
+	atLeast("run.eval_every", c.Run.EvalEvery, 0)
+	atLeast("run.eval_batches", int64(c.Run.EvalBatches), 1)
+	atLeast("run.checkpoint_every", c.Run.CheckpointEvery, 1)
+	atLeast("run.keep", int64(c.Run.Keep), 1)
+	atLeast("optim.warmup_steps", c.Optim.WarmupSteps, -1)
+	if !(c.Optim.LR > 0) || math.IsInf(c.Optim.LR, 0) {
+		p.Addf("optim.lr is %g; it must be positive", c.Optim.LR)
+	}
+	if c.Data.SeqLen < dataset.MinSeqLen || c.Data.SeqLen > min(dataset.MaxSeqLen, m.MaxPositions) {
+		p.Addf("data.seq_len (--seq-len) is %d; it must be from %d to %d", c.Data.SeqLen, dataset.MinSeqLen, min(dataset.MaxSeqLen, m.MaxPositions))
+	}
+	if !(c.Data.MaskProb > 0 && c.Data.MaskProb < 1) {
+		p.Addf("data.mask_prob is %g; it must lie between 0 and 1", c.Data.MaskProb)
+	}
+	if c.Run.Out == "" {
+		p.Addf("run.out (--out) is empty; name a folder")
+	}
+	return p.Err()
+}
+
+// batchOptions is the data's half of the configuration, for package dataset.
+func (c *Config) batchOptions() dataset.BatchOptions {
+	return dataset.BatchOptions{SeqLen: c.Data.SeqLen, BatchSize: c.Data.BatchSize, Seed: c.Run.Seed,
+		MaskProb: c.Data.MaskProb, WholeWord: c.Data.WholeWord, OneSegment: c.Data.OneSegment}
+}
+
+// frozen lists what a checkpoint and the run that goes on from it must have in common, by key, as text.
+func (c *Config) frozen() map[string]string {
+	m := c.Model
+	f := map[string]string{}
+	for _, v := range []struct {
+		key   string
+		value any
+	}{
+		{"model.encoder", m.Encoder}, {"model.vocab_size", m.VocabSize}, {"model.embedding_size", m.EmbeddingSize},
+		{"model.hidden_size", m.HiddenSize}, {"model.layers", m.Layers}, {"model.heads", m.Heads},
+		{"model.intermediate_size", m.IntermediateSize}, {"model.max_positions", m.MaxPositions}, {"model.token_types", m.TokenTypes},
+		{"model.activation", m.Activation}, {"the generator", fmt.Sprintf("%+v", m.GeneratorEncoder())},
+		{"data.seq_len", c.Data.SeqLen}, {"data.batch_size", c.Data.BatchSize}, {"data.mask_prob", c.Data.MaskProb},
+		{"data.whole_word", c.Data.WholeWord}, {"data.one_segment", c.Data.OneSegment},
+		{"run.seed", c.Run.Seed}, {"optim.name", c.Optim.Name},
+	} {
+		f[v.key] = fmt.Sprint(v.value)
+	}
+	return f
+}

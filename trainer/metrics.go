@@ -1,0 +1,163 @@
+package trainer
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"elektron/dataset"
+	"elektron/model"
+	"elektron/trainer/track"
+)
+
+// lossMetrics derives a line's losses and accuracies from a batch's sums.
+func (r *run) lossMetrics(s *model.Statistics) track.Metrics {
+	nan := math.NaN()
+	m := track.Metrics{
+		Step: r.done, MLMLoss: s.MLMLoss / s.MaskedTokens, RTDLoss: s.RTDLoss / s.Tokens,
+		MLMAccuracy: s.MLMCorrect / s.MaskedTokens, SampledAccuracy: s.SampledCorrect / s.MaskedTokens,
+		RTDAccuracy: s.Correct / s.Tokens, RTDPrecision: s.TruePositives / s.PredictedPositives,
+		RTDRecall: s.TruePositives / s.Positives, RTDAUC: s.AUC(),
+		LearningRate: nan, GradNorm: nan, TokensPerS: nan, ExamplesPerS: nan, MFU: nan, DataWaitFraction: nan,
+		ElapsedS: r.elapsed(),
+	}
+	m.Loss = r.config.Model.GeneratorWeight*m.MLMLoss + r.config.Model.DiscriminatorWeight*m.RTDLoss
+	return m
+}
+
+// trainingMetrics is a line about one step; its speeds are over the interval since the last line.
+func (r *run) trainingMetrics(result Result, rate float64, speed *stopwatch) track.Metrics {
+	m := r.lossMetrics(&result.Statistics)
+	m.LearningRate, m.GradNorm = rate, result.GradNorm
+	seconds := speed.seconds()
+	m.TokensPerS, m.ExamplesPerS = speed.tokens/seconds, speed.examples/seconds
+	m.DataWaitFraction = speed.waited.Seconds() / seconds
+	return m
+}
+
+// stopwatch measures the speed of an interval of steps. The first step, which compiles, and pauses for
+// validation and checkpoints do not count.
+type stopwatch struct {
+	began            time.Time
+	waited           time.Duration
+	tokens, examples float64
+	warm             bool
+}
+
+func newStopwatch() *stopwatch { return &stopwatch{began: time.Now()} }
+
+func (s *stopwatch) add(b *dataset.Batch, waited time.Duration) {
+	if !s.warm {
+		s.warm, s.began = true, time.Now()
+		return
+	}
+	for _, n := range b.Lengths {
+		s.tokens += float64(n)
+	}
+	s.examples += float64(b.Size)
+	s.waited += waited
+}
+
+func (s *stopwatch) exclude(pause time.Duration) { s.began = s.began.Add(pause) }
+
+func (s *stopwatch) seconds() float64 { return time.Since(s.began).Seconds() }
+
+func (s *stopwatch) reset() { *s = stopwatch{began: time.Now(), warm: s.warm} }
+
+// openTrackers opens everything that follows the run, at the step it goes on from.
+func (r *run) openTrackers(progress io.Writer) (err error) {
+	out := r.config.Run.Out
+	path := filepath.Join(out, "metrics.jsonl")
+	if r.jsonl, err = track.OpenJSONL(path, r.done); err != nil {
+		return err
+	}
+	history, err := track.ReadMetrics(path)
+	if err != nil {
+		return err
+	}
+	for i := range history {
+		if history[i].Split == track.Valid {
+			if r.first == nil {
+				r.first = &history[i]
+			}
+			r.last = &history[i]
+		}
+	}
+	board, err := track.OpenTensorBoard(filepath.Join(out, "tb"), r.done)
+	if err != nil {
+		return err
+	}
+	r.console = track.NewConsole(progress, r.config.Run.Steps, r.done)
+	report := track.NewReport(filepath.Join(out, "report.html"), track.Run{Title: "elektron: " + out, Facts: r.facts()}, history)
+	r.trackers = track.All{r.jsonl, board, report, r.console}
+	return nil
+}
+
+// facts describe the run for the banner and the report.
+func (r *run) facts() []track.Fact {
+	c := &r.config
+	return []track.Fact{
+		{Name: "model", Value: fmt.Sprintf("%s: %s parameters (generator %d×%d, discriminator %d×%d, vocabulary %d)", c.Preset, millions(c.Model.ParameterCount()),
+			c.Model.GeneratorEncoder().Layers, c.Model.GeneratorEncoder().HiddenSize, c.Model.Layers, c.Model.HiddenSize, c.Model.VocabSize)},
+		{Name: "device", Value: r.device.Description},
+		{Name: "data", Value: fmt.Sprintf("%s, %s tokens, %d examples of %d", r.source(), millions(int(r.data.Train.Tokens())), r.data.Train.Examples(), c.Data.SeqLen)},
+		{Name: "recipe", Value: fmt.Sprintf("%s, learning rate %g, batch %d, %d steps, %s, seed %d", c.Optim.Name, c.Optim.LR, c.Data.BatchSize, c.Run.Steps, c.Run.DType, c.Run.Seed)},
+	}
+}
+
+func (r *run) source() string {
+	if len(r.config.Data.Paths) == 0 {
+		return "doc comments of the Go installation"
+	}
+	return strings.Join(r.config.Data.Paths, ", ")
+}
+
+func millions(n int) string {
+	if n >= 1_000_000 {
+		return fmt.Sprintf("%.1f M", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.0f k", float64(n)/1e3)
+}
+
+// banner opens the run on the terminal.
+func (r *run) banner(w io.Writer, resumed bool) {
+	fmt.Fprintln(w, "elektron: pre-training ELECTRA")
+	for _, f := range r.facts() {
+		fmt.Fprintf(w, "  %-7s %s\n", f.Name, track.Printable(f.Value))
+	}
+	from := "from scratch"
+	if resumed {
+		from = fmt.Sprintf("going on from step %d", r.done)
+	}
+	fmt.Fprintf(w, "  %-7s %s, %s\n", "output", track.Printable(r.config.Run.Out), from)
+}
+
+// finished says that there was nothing left to do.
+func (r *run) finished(w io.Writer) error {
+	fmt.Fprintf(w, "%s has all of its %d steps.\n", r.config.Run.Out, r.config.Run.Steps)
+	r.next(w)
+	return nil
+}
+
+// summary ends the run: what was reached, where it lies, what to do next.
+func (r *run) summary(w io.Writer) error {
+	fmt.Fprintf(w, "\ndone: %d steps in %s\n", r.done, time.Duration(r.elapsed()*float64(time.Second)).Round(time.Second))
+	if r.first != nil && r.last != nil {
+		f, l := r.first, r.last
+		fmt.Fprintf(w, "held-out: mlm_loss %.3f -> %.3f (%+.3f nats), rtd_loss %.4f -> %.4f, rtd_auc %.3f -> %.3f\n",
+			f.MLMLoss, l.MLMLoss, l.MLMLoss-f.MLMLoss, f.RTDLoss, l.RTDLoss, f.RTDAUC, l.RTDAUC)
+	}
+	out := r.config.Run.Out
+	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(checkpointFolder(out), fmt.Sprintf("step-%08d", r.done)))
+	fmt.Fprintf(w, "metrics:    %s\nreport:     %s\n", filepath.Join(out, "metrics.jsonl"), filepath.Join(out, "report.html"))
+	r.next(w)
+	return nil
+}
+
+func (r *run) next(w io.Writer) {
+	fmt.Fprintf(w, "next: --steps %d goes on from here; tensorboard --logdir %s shows the curves\n", 2*r.config.Run.Steps, filepath.Join(r.config.Run.Out, "tb"))
+	fmt.Fprintf(w, "next: --preset small --data FOLDER --out OTHER trains ELECTRA-small on your own text\n")
+}

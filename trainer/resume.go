@@ -1,0 +1,109 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"elektron/dataset"
+	"elektron/internal/fault"
+	"elektron/internal/settings"
+	"elektron/trainer/checkpoint"
+)
+
+// checkpointMeta is what a checkpoint says beside its tensors.
+type checkpointMeta struct {
+	Config     Config  `json:"config"`
+	Vocabulary string  `json:"vocabulary"` // SHA-256 of the vocabulary
+	ElapsedS   float64 `json:"elapsed_s"`
+}
+
+// savedRun is a checkpoint that a run may go on from.
+type savedRun struct {
+	path  string
+	state *checkpoint.State
+	meta  checkpointMeta
+}
+
+func parseSaved(state *checkpoint.State, path string) (*savedRun, error) {
+	saved := &savedRun{path: path, state: state}
+	if err := json.Unmarshal(state.Meta, &saved.meta); err != nil {
+		return nil, fault.New(fault.Data, "trainer: %s: its description of the run is unreadable: %w", path, err)
+	}
+	return saved, nil
+}
+
+func (r *run) meta() ([]byte, error) {
+	return json.Marshal(checkpointMeta{Config: r.config, Vocabulary: r.data.Vocabulary.Hash(), ElapsedS: r.elapsed()})
+}
+
+// elapsed is the run's seconds over all sessions.
+func (r *run) elapsed() float64 { return r.earlier + time.Since(r.began).Seconds() }
+
+// fits checks that the configuration goes on with the same model on the same data.
+func (s *savedRun) fits(c *Config, vocabulary string) error {
+	before, now := s.meta.Config.frozen(), c.frozen()
+	var wrong []string
+	for key, value := range now {
+		if before[key] != value {
+			wrong = append(wrong, fmt.Sprintf("%s is %s there and %s here", key, before[key], value))
+		}
+	}
+	sort.Strings(wrong)
+	if len(wrong) == 0 && s.meta.Vocabulary != vocabulary {
+		wrong = append(wrong, fmt.Sprintf("its vocabulary is another one of the same size (%.12s there, %.12s here)", s.meta.Vocabulary, vocabulary))
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.New(fault.Usage, "trainer: %s holds another run: %s; give the same values to go on, or another --out to start anew", s.path, strings.Join(wrong, "; "))
+}
+
+// vocabularyFile is where a run keeps its vocabulary.
+func vocabularyFile(out string) string { return filepath.Join(out, "vocab.txt") }
+
+// dataOptions are the data's options; a run that goes on keeps its own vocabulary.
+func dataOptions(c *Config) (dataset.Options, error) {
+	cache := c.Data.Cache
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return dataset.Options{}, fault.New(fault.Storage, "trainer: no cache folder: %w; set --set data.cache=FOLDER", err)
+		}
+		cache = filepath.Join(user, "elektron", "data")
+	}
+	o := dataset.Options{Data: c.Data.Paths, Vocabulary: c.Data.Vocab, VocabularySize: c.Data.VocabSize, CacheDir: cache,
+		Workers: c.Data.Workers, BatchOptions: c.batchOptions()}
+	if own := vocabularyFile(c.Run.Out); o.Vocabulary == "" && exists(own) {
+		o.Vocabulary = own
+	}
+	return o, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// writeConfig leaves the resolved configuration and the vocabulary in the output folder.
+func (r *run) writeConfig(s *settings.Settings) error {
+	if err := r.data.Vocabulary.Save(vocabularyFile(r.config.Run.Out)); err != nil {
+		return err
+	}
+	path := filepath.Join(r.config.Run.Out, "config.yaml")
+	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	if err != nil {
+		return fault.Wrap(fault.Storage, err, "trainer: writing %s", path)
+	}
+	defer out.Cleanup()
+	if err := s.Write(out); err != nil {
+		return fault.Wrap(fault.Storage, err, "trainer: writing %s", path)
+	}
+	return fault.Wrap(fault.Storage, out.CloseAtomicallyReplace(), "trainer: writing %s", path)
+}

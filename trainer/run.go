@@ -1,0 +1,322 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"elektron/dataset"
+	"elektron/internal/fault"
+	"elektron/internal/platform"
+	"elektron/internal/settings"
+	"elektron/trainer/checkpoint"
+	"elektron/trainer/track"
+)
+
+// run is one pre-training run in one process: the device, the data, the step, and where results go.
+type run struct {
+	config  Config
+	lock    *checkpoint.Lock
+	device  *platform.Device
+	data    *dataset.Prepared
+	step    *Step
+	done    int64   // steps done
+	earlier float64 // seconds of training in earlier sessions
+	began   time.Time
+
+	console  *track.Console
+	trackers track.All
+	jsonl    *track.JSONL
+	first    *track.Metrics // validation before the first step, for the summary
+	last     *track.Metrics // newest validation
+	guard    guard
+	saves    saves
+}
+
+// Pretrain trains a model as the settings say and leaves checkpoints, metrics and a report in run.out. It
+// shows progress on progress and ends with a summary on results. When ctx ends, it finishes the step, saves
+// and returns an error of kind fault.Preempted: the same call goes on from there.
+func Pretrain(ctx context.Context, c *Config, s *settings.Settings, progress, results io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	r := &run{config: *c, began: time.Now()}
+	defer r.close()
+	if err := r.open(ctx, s, progress); err != nil {
+		return err
+	}
+	if r.done >= c.Run.Steps {
+		return r.finished(results)
+	}
+	if err := r.train(ctx); err != nil {
+		return err
+	}
+	return r.summary(results)
+}
+
+// open makes everything ready in the order in which things can go wrong cheaply: the folder, the device,
+// the text, then the model and its checkpoint.
+func (r *run) open(ctx context.Context, s *settings.Settings, progress io.Writer) (err error) {
+	c := &r.config
+	say := func(line string) { fmt.Fprintln(progress, track.Printable(line)) }
+	if r.lock, err = checkpoint.LockDir(c.Run.Out); err != nil {
+		return err
+	}
+	saved, err := r.restore(say)
+	if err != nil {
+		return err
+	}
+	if r.device, err = platform.Open(ctx, platform.Options{Platform: c.Run.Platform, Plugin: c.Run.Plugin, Offline: c.Run.Offline, Progress: say}); err != nil {
+		return err
+	}
+	if err := r.prepare(ctx, say); err != nil {
+		return err
+	}
+	if err := r.build(saved); err != nil {
+		return err
+	}
+	if err := r.writeConfig(s); err != nil {
+		return err
+	}
+	r.banner(progress, saved != nil)
+	return r.openTrackers(progress)
+}
+
+// prepare reads the text and settles what follows from the vocabulary.
+func (r *run) prepare(ctx context.Context, say func(string)) (err error) {
+	c := &r.config
+	options, err := dataOptions(c)
+	if err != nil {
+		return err
+	}
+	if r.data, err = dataset.Prepare(ctx, options, say); err != nil {
+		return err
+	}
+	size := r.data.Vocabulary.Size()
+	if c.Model.VocabSize == 0 {
+		c.Model.VocabSize = size
+	}
+	if c.Model.VocabSize < size {
+		return fault.New(fault.Usage, "trainer: model.vocab_size is %d and the vocabulary has %d entries; set it to at least that, or to 0", c.Model.VocabSize, size)
+	}
+	return nil
+}
+
+// build makes the step and gives it its state: the checkpoint's, or a fresh one.
+func (r *run) build(saved *savedRun) (err error) {
+	c := &r.config
+	if r.step, err = NewStep(r.device.Backend, c.Model, c.Optim.Config, computeType(c.Run.DType)); err != nil {
+		return err
+	}
+	if saved == nil {
+		r.step.Initialize(uint32(c.Run.Seed))
+		return nil
+	}
+	if err := saved.fits(c, r.data.Vocabulary.Hash()); err != nil {
+		return err
+	}
+	r.done, r.earlier = saved.state.Step, saved.meta.ElapsedS
+	return r.step.Import(saved.state.Tensors)
+}
+
+func computeType(name string) dtypes.DType {
+	if name == "bf16" {
+		return dtypes.BFloat16
+	}
+	return dtypes.Float32
+}
+
+// train is the loop.
+func (r *run) train(ctx context.Context) error {
+	c := &r.config
+	loader := dataset.NewLoader(r.data.Train, dataset.LoaderOptions{First: r.done})
+	defer loader.Close()
+	if r.done == 0 {
+		if err := r.validate(); err != nil {
+			return err
+		}
+	}
+	schedule, speed := c.Schedule(), newStopwatch()
+	whole := context.WithoutCancel(ctx) // a signal waits for the step's end
+	for r.done < c.Run.Steps {
+		batch, waited, err := loader.Next(whole)
+		if err != nil {
+			return err
+		}
+		rate := schedule.At(r.done)
+		result, err := r.step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: r.done, LearningRate: rate})
+		if err != nil {
+			return err
+		}
+		r.done++
+		speed.add(batch, waited)
+		if err := r.guard.check(r.done, result); err != nil {
+			return err
+		}
+		stopped := ctx.Err() != nil
+		if err := r.afterStep(result, rate, speed, stopped); err != nil {
+			return err
+		}
+		if stopped && r.done < c.Run.Steps {
+			return fault.New(fault.Preempted, "trainer: stopped by a signal after step %d and saved to %s; run the same command again to go on", r.done, c.Run.Out)
+		}
+	}
+	return nil
+}
+
+// afterStep does what is due: metrics, validation, checkpoint, in this order, so that a checkpoint's
+// metrics are on disk before it.
+func (r *run) afterStep(result Result, rate float64, speed *stopwatch, stopped bool) error {
+	c, ended := &r.config.Run, r.done == r.config.Run.Steps
+	if due(r.done, c.LogEvery) || ended {
+		if err := r.trackers.Log(r.trainingMetrics(result, rate, speed)); err != nil {
+			return err
+		}
+		speed.reset()
+	}
+	r.console.Step(r.done)
+	if due(r.done, c.EvalEvery) || ended {
+		pause := time.Now()
+		if err := r.validate(); err != nil {
+			return err
+		}
+		speed.exclude(time.Since(pause))
+	}
+	if !due(r.done, c.CheckpointEvery) && !ended && !stopped {
+		return nil
+	}
+	pause := time.Now()
+	err := r.save(ended || stopped)
+	speed.exclude(time.Since(pause))
+	return err
+}
+
+func due(step, every int64) bool { return every > 0 && step%every == 0 }
+
+// validate runs the held-out batches, always the same ones with the same masks and the same noise, and logs
+// their metrics.
+func (r *run) validate() error {
+	var sum Result
+	var n int64
+	for batch, err := range r.data.Valid.ValidationBatches(r.config.Run.EvalBatches) {
+		if err != nil {
+			return err
+		}
+		s, err := r.step.Evaluate(batch, Control{Step: n})
+		if err != nil {
+			return err
+		}
+		sum.Statistics.Add(s)
+		n++
+	}
+	m := r.lossMetrics(&sum.Statistics)
+	m.Split = track.Valid
+	if r.first == nil {
+		r.first = &m
+	}
+	r.last = &m
+	return r.trackers.Log(m)
+}
+
+// close releases what open took, in reverse.
+func (r *run) close() {
+	if r.trackers != nil {
+		r.trackers.Finish()
+	}
+	if r.data != nil {
+		r.data.Close()
+	}
+	if r.device != nil {
+		r.device.Close()
+	}
+	if r.lock != nil {
+		r.lock.Release()
+	}
+}
+
+// guard gives a run up that stays without finite numbers. A single bad step is harmless: the device keeps
+// the state as it was.
+type guard struct{ inRow int }
+
+// maxNotFinite is how many steps in a row may be lost.
+const maxNotFinite = 10
+
+func (g *guard) check(step int64, r Result) error {
+	if r.Finite {
+		g.inRow = 0
+		return nil
+	}
+	if g.inRow++; g.inRow < maxNotFinite {
+		return nil
+	}
+	return fault.New(fault.Diverged, "trainer: loss or gradient was not finite in %d steps in a row, the last one step %d; lower optim.lr, lengthen optim.warmup_steps, and run again to go on from the last checkpoint", maxNotFinite, step)
+}
+
+// saves bears a failed checkpoint now and then: older ones are intact and training goes on.
+type saves struct{ failed int }
+
+const maxFailedSaves = 3
+
+func (r *run) save(mustSucceed bool) error {
+	err := r.saveNow()
+	if err == nil {
+		r.saves.failed = 0
+		return nil
+	}
+	if r.saves.failed++; mustSucceed || r.saves.failed >= maxFailedSaves {
+		return err
+	}
+	r.console.Note("warning: no checkpoint at step %d: %v; older ones are intact, training goes on", r.done, err)
+	return nil
+}
+
+func (r *run) saveNow() error {
+	tensors, err := r.step.Export()
+	if err != nil {
+		return err
+	}
+	if err := r.jsonl.Sync(); err != nil {
+		return err
+	}
+	meta, err := r.meta()
+	if err != nil {
+		return err
+	}
+	folder := checkpointFolder(r.config.Run.Out)
+	state := &checkpoint.State{Step: r.done, Meta: meta, Tensors: tensors}
+	if _, err := checkpoint.Save(context.Background(), folder, state); err != nil {
+		return err
+	}
+	_, err = checkpoint.Retain(folder, checkpoint.Retention{Last: r.config.Run.Keep})
+	return err
+}
+
+func checkpointFolder(out string) string { return filepath.Join(out, "checkpoints") }
+
+// restore finds the newest good checkpoint of the output folder, or nil for a fresh run.
+func (r *run) restore(say func(string)) (*savedRun, error) {
+	c, folder := &r.config, checkpointFolder(r.config.Run.Out)
+	if err := checkpoint.Clean(folder); err != nil {
+		return nil, err
+	}
+	state, path, warnings, err := checkpoint.Restore(folder)
+	for _, w := range warnings {
+		say("warning: " + w)
+	}
+	switch {
+	case errors.Is(err, checkpoint.ErrNone) && c.Run.Resume == "must":
+		return nil, fault.New(fault.Usage, "trainer: --resume=must, but %s holds no checkpoint; check --out or leave --resume out", folder)
+	case errors.Is(err, checkpoint.ErrNone):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case c.Run.Resume == "never":
+		return nil, fault.New(fault.Usage, "trainer: --resume=never, but %s holds a run at step %d; choose another --out or remove that folder", c.Run.Out, state.Step)
+	}
+	return parseSaved(state, path)
+}

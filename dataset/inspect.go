@@ -76,11 +76,11 @@ func (d *Dataset) cause(e example) string {
 	if !two {
 		odd = append(odd, "one segment")
 	}
-	why := "drawn"
+	why := "by chance, as in 5 % (short) and 10 % (one segment) of the examples"
 	if d.endsDocument(e) {
 		why = "the document ends here"
 	} else if d.options.OneSegment && full {
-		why = "asked for"
+		why = "no second segments are asked for"
 	}
 	return strings.Join(odd, ", ") + ": " + why
 }

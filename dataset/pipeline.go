@@ -147,7 +147,8 @@ func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.To
 	})
 }
 
-// sentencesOf yields the sentences of a corpus in order. Only the reading is spread over the workers.
+// sentencesOf yields the sentences of a corpus in order; a corpus without any is an error. Only the reading
+// is spread over the workers.
 func sentencesOf(ctx context.Context, text *corpus.Corpus, workers int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for c, err := range inOrder(ctx, text, workers, func() func(*chunk) { return func(*chunk) {} }) {
@@ -162,6 +163,9 @@ func sentencesOf(ctx context.Context, text *corpus.Corpus, workers int) iter.Seq
 					}
 				}
 			}
+		}
+		if err := text.NoText(); err != nil {
+			yield("", err)
 		}
 	}
 }

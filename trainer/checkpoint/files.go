@@ -10,7 +10,7 @@ import (
 // fileSystem is the set of operations that change a checkpoints folder. Tests put a recording or failing
 // one in its place, to see every state that a crash or a full disk can leave behind.
 type fileSystem interface {
-	MkdirAll(path string) error
+	Mkdir(path string) error
 	Create(path string) (outputFile, error)
 	Rename(from, to string) error
 	RemoveAll(path string) error
@@ -28,7 +28,7 @@ type outputFile interface {
 // disk is the real file system.
 type disk struct{}
 
-func (disk) MkdirAll(path string) error   { return os.MkdirAll(path, 0o755) }
+func (disk) Mkdir(path string) error      { return os.Mkdir(path, 0o755) }
 func (disk) Rename(from, to string) error { return os.Rename(from, to) }
 func (disk) RemoveAll(path string) error  { return os.RemoveAll(path) }
 

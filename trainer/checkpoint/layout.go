@@ -12,6 +12,8 @@ import (
 const (
 	alignment  = 64  // bytes; where each tensor begins, so that a mapped file suits any vector unit
 	maxNameLen = 512 // bytes
+	// maxFileSize keeps sums of offsets and sizes far from overflowing.
+	maxFileSize = 1 << 60 // bytes
 )
 
 // widths are the bytes an element takes.
@@ -34,7 +36,7 @@ func tensorSize(name, dtype string, shape []int) (int64, error) {
 		}
 		var high uint64
 		high, size = bits.Mul64(size, uint64(dim))
-		if high != 0 || size > 1<<62 {
+		if high != 0 || size > maxFileSize {
 			return 0, fault.New(fault.Data, "tensor %q: shape %v is larger than any file", name, shape)
 		}
 	}
@@ -57,29 +59,52 @@ func checkName(name string) error {
 // align rounds an offset up to the next tensor's beginning.
 func align(offset int64) int64 { return (offset + alignment - 1) &^ (alignment - 1) }
 
-// planTensors lays the tensors out one after the other and checks them; the CRCs are filled in later.
-func planTensors(tensors []Tensor) ([]TensorEntry, error) {
+// plan lays the tensors out one after the other; their checksums are filled in while they are written.
+func plan(tensors []Tensor) ([]TensorEntry, error) {
 	entries := make([]TensorEntry, len(tensors))
-	names := make(map[string]bool, len(tensors))
 	var end int64
 	for i, t := range tensors {
 		size, err := tensorSize(t.Name, t.DType, t.Shape)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkName(t.Name); err != nil {
-			return nil, err
-		}
-		if names[t.Name] {
-			return nil, fault.New(fault.Data, "tensor %q is there twice", t.Name)
-		}
 		if size != int64(len(t.Data)) {
 			return nil, fault.New(fault.Data, "tensor %q: %s%v takes %d bytes, its data has %d", t.Name, t.DType, t.Shape, size, len(t.Data))
 		}
-		names[t.Name] = true
 		shape := append([]int{}, t.Shape...)
 		entries[i] = TensorEntry{Name: t.Name, DType: t.DType, Shape: shape, Offset: align(end), Size: size}
 		end = entries[i].Offset + size
 	}
-	return entries, nil
+	_, err := checkLayout(entries)
+	return entries, err
+}
+
+// checkLayout makes sure that every tensor lies exactly where plan puts it, which leaves no room for overlaps and holes,
+// and returns where the last one ends.
+func checkLayout(entries []TensorEntry) (end int64, err error) {
+	names := make(map[string]bool, len(entries))
+	for _, t := range entries {
+		if err := checkName(t.Name); err != nil {
+			return 0, err
+		}
+		if names[t.Name] {
+			return 0, fault.New(fault.Data, "tensor %q at offset %d: the name is there twice", t.Name, t.Offset)
+		}
+		names[t.Name] = true
+		size, err := tensorSize(t.Name, t.DType, t.Shape)
+		if err != nil {
+			return 0, err
+		}
+		if t.Size != size {
+			return 0, fault.New(fault.Data, "tensor %q at offset %d: size %d, but %s%v takes %d", t.Name, t.Offset, t.Size, t.DType, t.Shape, size)
+		}
+		if t.Offset != align(end) {
+			return 0, fault.New(fault.Data, "tensor %q at offset %d: it must begin at %d, right after the one before it", t.Name, t.Offset, align(end))
+		}
+		end = t.Offset + size
+		if end > maxFileSize {
+			return 0, fault.New(fault.Data, "tensor %q at offset %d: it ends past the largest possible file", t.Name, t.Offset)
+		}
+	}
+	return end, nil
 }

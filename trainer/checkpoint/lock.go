@@ -27,7 +27,7 @@ type owner struct {
 // LockDir makes dir if need be and locks it for this process. If another process has it, the error is [fault.Locked] and
 // names that process; if it cannot be written to, [fault.Storage].
 func LockDir(dir string) (*Lock, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeFolder(disk{}, dir); err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "checkpoint: cannot make the output directory %s; choose another with --out", dir)
 	}
 	path := filepath.Join(dir, lockName)

@@ -17,7 +17,7 @@ const (
 	formatVersion   = 1
 	manifestName    = "manifest.json"
 	dataName        = "state-00000-of-00001.bin"
-	maxManifestSize = 64 << 20
+	maxManifestSize = 4 << 20 // bytes; a large model's takes half of one
 )
 
 // Manifest is what a checkpoint says about itself.
@@ -81,6 +81,9 @@ func (m *Manifest) encode() ([]byte, error) {
 		separator = ",\n"
 	}
 	body.WriteString("\n]}")
+	if body.Len() > maxManifestSize-100 {
+		return nil, fmt.Errorf("meta and %d tensors take %d bytes of manifest, more than fit", len(m.Tensors), body.Len())
+	}
 	sum := checksum(0).extend(body.Bytes())
 	return []byte(sealPrefix + sum.String() + sealMiddle + body.String() + sealSuffix), nil
 }
@@ -122,8 +125,7 @@ func unseal(text []byte) ([]byte, error) {
 	return body, nil
 }
 
-// check makes sure that every tensor lies exactly where planTensors puts it, which leaves no room for overlaps, holes
-// or offsets outside the file.
+// check tests what the form alone does not show.
 func (m *Manifest) check() error {
 	if m.Step < 0 {
 		return fault.New(fault.Data, "step %d is negative", m.Step)
@@ -131,30 +133,9 @@ func (m *Manifest) check() error {
 	if m.File.Name != dataName {
 		return fault.New(fault.Data, "the data file is named %.80q, not %s", m.File.Name, dataName)
 	}
-	names := make(map[string]bool, len(m.Tensors))
-	var end int64
-	for _, t := range m.Tensors {
-		if err := checkName(t.Name); err != nil {
-			return err
-		}
-		if names[t.Name] {
-			return fault.New(fault.Data, "tensor %q is there twice", t.Name)
-		}
-		names[t.Name] = true
-		size, err := tensorSize(t.Name, t.DType, t.Shape)
-		if err != nil {
-			return err
-		}
-		if t.Size != size {
-			return fault.New(fault.Data, "tensor %q at offset %d: size %d, but %s%v takes %d", t.Name, t.Offset, t.Size, t.DType, t.Shape, size)
-		}
-		if t.Offset != align(end) {
-			return fault.New(fault.Data, "tensor %q at offset %d: expected at %d, right after the one before it", t.Name, t.Offset, align(end))
-		}
-		if size > m.File.Size-t.Offset {
-			return fault.New(fault.Data, "tensor %q at offset %d: its %d bytes end outside the file of %d", t.Name, t.Offset, size, m.File.Size)
-		}
-		end = t.Offset + size
+	end, err := checkLayout(m.Tensors)
+	if err != nil {
+		return err
 	}
 	if m.File.Size != end {
 		return fault.New(fault.Data, "file size %d, but the tensors end at %d", m.File.Size, end)

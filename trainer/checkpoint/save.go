@@ -20,21 +20,13 @@ func Save(ctx context.Context, dir string, state *State) (string, error) {
 }
 
 func save(ctx context.Context, files fileSystem, dir string, state *State) (string, error) {
-	entries, err := planTensors(state.Tensors)
-	if err == nil && state.Step < 0 {
-		err = errors.New("the step is negative")
-	}
+	manifest, err := newManifest(state)
 	if err != nil {
 		return "", fault.New(fault.Internal, "checkpoint: step %d cannot be saved: %s", state.Step, err)
 	}
-	manifest := &Manifest{Format: formatVersion, Step: state.Step, Meta: state.Meta, Tensors: entries}
-	manifest.File = FileEntry{Name: dataName}
-	if n := len(entries); n > 0 {
-		manifest.File.Size = entries[n-1].Offset + entries[n-1].Size
-	}
 	temporary := filepath.Join(dir, temporaryPrefix+stepName(state.Step))
 	path := filepath.Join(dir, stepName(state.Step))
-	if err = makeFolder(files, dir, temporary); err == nil {
+	if err = makeTemporary(files, temporary); err == nil {
 		err = writeFolder(ctx, files, temporary, manifest, state.Tensors)
 	}
 	if err == nil {
@@ -44,6 +36,23 @@ func save(ctx context.Context, files fileSystem, dir string, state *State) (stri
 		return "", errors.Join(saveFault(err, path, manifest.File.Size), files.RemoveAll(temporary))
 	}
 	return path, nil
+}
+
+// newManifest describes the state, checksums excepted, and makes sure before the long write that it can be saved at all.
+func newManifest(state *State) (*Manifest, error) {
+	entries, err := plan(state.Tensors)
+	if err != nil {
+		return nil, err
+	}
+	if state.Step < 0 {
+		return nil, errors.New("the step is negative")
+	}
+	m := &Manifest{Format: formatVersion, Step: state.Step, Meta: state.Meta, Tensors: entries, File: FileEntry{Name: dataName}}
+	if n := len(entries); n > 0 {
+		m.File.Size = entries[n-1].Offset + entries[n-1].Size
+	}
+	_, err = m.encode()
+	return m, err
 }
 
 // saveFault says what the failed save means to the user.
@@ -57,18 +66,32 @@ func saveFault(err error, path string, size int64) error {
 	return fault.Wrap(fault.Storage, err, "checkpoint: saving %s failed; older checkpoints are intact; check that the folder is writable", path)
 }
 
-// makeFolder makes an empty temporary folder in dir, and dir itself durable.
-func makeFolder(files fileSystem, dir, temporary string) error {
-	if err := files.MkdirAll(dir); err != nil {
-		return err
-	}
-	if err := files.SyncDir(filepath.Dir(dir)); err != nil {
+// makeTemporary makes an empty folder, whatever an earlier attempt has left there.
+func makeTemporary(files fileSystem, temporary string) error {
+	if err := makeFolder(files, filepath.Dir(temporary)); err != nil {
 		return err
 	}
 	if err := files.RemoveAll(temporary); err != nil {
 		return err
 	}
-	return files.MkdirAll(temporary)
+	return files.Mkdir(temporary)
+}
+
+// makeFolder makes a folder and those above it, each durable.
+func makeFolder(files fileSystem, path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := makeFolder(files, parent); err != nil {
+			return err
+		}
+	}
+	if err := files.Mkdir(path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return files.SyncDir(parent)
 }
 
 // writeFolder fills the temporary folder: tensors, then the manifest with their sums, then the folder's own names.

@@ -23,26 +23,22 @@ const (
 	KeepAccents
 )
 
-// Tokenizer encodes text. It keeps a cache of words and a scratch buffer: it must not be used by two
+// Tokenizer encodes text. It keeps a cache of words and scratch buffers: it must not be used by two
 // goroutines at once. Clone gives each goroutine its own; clones share everything that is large but
 // the cache (4 MB each).
 type Tokenizer struct {
 	*matcher
-	cache    cache
-	word     word
-	replaced int64
+	normalizer normalizer
+	cache      cache
 }
 
 // matcher is the immutable part, shared by clones.
 type matcher struct {
 	vocabulary *Vocabulary
 	tokens     *trie
-	classes    *[denseRunes]class
-	ascii      [256]byteKind
+	bytes      [256]byteKind
 	punct      [128]int32 // ids of ASCII punctuation
 	special    []specialToken
-	lowercase  bool
-	strip      bool
 }
 
 type specialToken struct {
@@ -50,64 +46,36 @@ type specialToken struct {
 	id   int32
 }
 
-// byteKind is what a byte is to the fast path. The order matters: up to otherByte a segment goes on.
-type byteKind uint8
-
-const (
-	plainByte   byteKind = iota // ASCII letter or digit
-	otherByte                   // ASCII control, or part of a code point above ASCII
-	spaceByte                   // a space, tab or line end
-	punctByte                   // ASCII punctuation
-	specialByte                 // ASCII punctuation that may begin a special token
-)
-
 // New makes a tokenizer for a vocabulary. Special tokens that stand in the text, such as "[SEP]", become the
 // special token, as in HF's tokenizers.
 func New(v *Vocabulary, o Options) *Tokenizer {
-	m := &matcher{
-		vocabulary: v, tokens: newTrie(v.tokens), classes: denseClasses(), lowercase: !o.Cased,
-		strip: o.Accents == StripAccents || o.Accents == AccentsAsCase && !o.Cased,
+	m := &matcher{vocabulary: v, tokens: newTrie(v.tokens), bytes: byteKinds}
+	for b, kind := range m.bytes {
+		if kind == punctByte {
+			m.punct[b] = m.wordID([]byte{byte(b)})
+		}
 	}
 	for id := range v.special {
 		m.special = append(m.special, specialToken{v.tokens[id], id})
+		m.bytes[v.tokens[id][0]] = specialByte
 	}
-	slices.SortFunc(m.special, func(a, b specialToken) int {
-		if len(a.text) != len(b.text) {
-			return len(b.text) - len(a.text)
-		}
-		return strings.Compare(a.text, b.text)
-	})
-	m.setBytes()
-	return &Tokenizer{matcher: m, cache: newCache()}
+	slices.SortFunc(m.special, func(a, b specialToken) int { return len(b.text) - len(a.text) })
+	return &Tokenizer{matcher: m, normalizer: newNormalizer(o), cache: newCache()}
 }
 
-func (m *matcher) setBytes() {
-	for b := range m.ascii {
-		m.ascii[b] = otherByte
-		if b >= len(m.punct) {
-			continue
-		}
-		switch m.classes[b] & classMask {
-		case letter:
-			m.ascii[b] = plainByte
-		case space:
-			m.ascii[b] = spaceByte
-		case punct:
-			m.ascii[b] = punctByte
-			m.punct[b] = m.vocabulary.unknown
-			if id, n := m.tokens.longest(wordStart, []byte{byte(b)}); n == 1 {
-				m.punct[b] = id
-			}
-		}
+// wordID returns the id of the token that is the whole word, else of [UNK].
+func (m *matcher) wordID(word []byte) int32 {
+	if id, n := m.tokens.longest(wordStart, word); n == len(word) {
+		return id
 	}
-	for _, s := range m.special {
-		m.ascii[s.text[0]] = specialByte
-	}
+	return m.vocabulary.unknown
 }
 
 // Clone returns a tokenizer for another goroutine, with an empty cache and a count of its own.
 func (t *Tokenizer) Clone() *Tokenizer {
-	return &Tokenizer{matcher: t.matcher, cache: newCache()}
+	clone := &Tokenizer{matcher: t.matcher, normalizer: t.normalizer, cache: newCache()}
+	clone.normalizer.runes, clone.normalizer.bytes, clone.normalizer.replaced = nil, nil, 0
+	return clone
 }
 
 // Vocabulary is the one that the tokenizer was made with.
@@ -115,7 +83,7 @@ func (t *Tokenizer) Vocabulary() *Vocabulary { return t.vocabulary }
 
 // Replaced counts the U+FFFD that this tokenizer (not its clones) read in place of invalid UTF-8 so far. Like
 // a literal U+FFFD they leave no token.
-func (t *Tokenizer) Replaced() int64 { return t.replaced }
+func (t *Tokenizer) Replaced() int64 { return t.normalizer.replaced }
 
 // Encode returns the ids of text, without [CLS] and [SEP] around it.
 func (t *Tokenizer) Encode(text string) []int32 { return t.AppendEncode(nil, text) }
@@ -123,7 +91,7 @@ func (t *Tokenizer) Encode(text string) []int32 { return t.AppendEncode(nil, tex
 // AppendEncode appends the ids of text to dst, as append does. It allocates only to grow dst.
 func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
 	for i := 0; i < len(text); {
-		switch b := text[i]; t.ascii[b] {
+		switch b := text[i]; t.bytes[b] {
 		case spaceByte:
 			i++
 		case punctByte:
@@ -134,13 +102,9 @@ func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
 			dst = append(dst, id)
 			i += n
 		default:
-			end, kinds := i, plainByte
-			for end < len(text) && t.ascii[text[end]] <= otherByte {
-				kinds |= t.ascii[text[end]]
-				end++
-			}
-			dst = t.appendSegment(dst, text[i:end], kinds == plainByte)
-			i = end
+			n, plain := segmentLength(text[i:])
+			dst = t.appendSegment(dst, text[i:i+n], plain)
+			i += n
 		}
 	}
 	return dst
@@ -156,8 +120,7 @@ func (t *Tokenizer) specialAt(text string) (id int32, length int) {
 	return t.punct[text[0]], 1
 }
 
-// appendSegment encodes what stands between ASCII spaces and punctuation: for plain ASCII one word, else
-// perhaps several. No normalisation looks across such a border, so a segment's ids depend on nothing else.
+// appendSegment encodes a segment, from the cache where it is there.
 func (t *Tokenizer) appendSegment(dst []int32, segment string, plain bool) []int32 {
 	if len(segment) > cacheKeySize {
 		dst, _ = t.appendUncached(dst, segment, plain)
@@ -170,37 +133,31 @@ func (t *Tokenizer) appendSegment(dst []int32, segment string, plain bool) []int
 	}
 	start := len(dst)
 	dst, valid := t.appendUncached(dst, segment, plain)
-	if valid { // else it has to be counted again
+	if valid { // invalid UTF-8 has to be counted each time
 		put(set, &key, len(segment), dst[start:])
 	}
 	return dst
 }
 
 func (t *Tokenizer) appendUncached(dst []int32, segment string, plain bool) (ids []int32, valid bool) {
-	if !plain {
-		return t.appendNormalized(dst, segment)
+	if plain {
+		return t.appendWord(dst, t.normalizer.plainWord(segment)), true
 	}
-	if len(segment) > maxWordRunes {
-		return append(dst, t.vocabulary.unknown), true
-	}
-	t.word.bytes = append(t.word.bytes[:0], segment...)
-	if t.lowercase {
-		for i, b := range t.word.bytes {
-			if 'A' <= b && b <= 'Z' {
-				t.word.bytes[i] = b + 'a' - 'A'
-			}
-		}
-	}
-	return t.appendWord(dst, t.word.bytes), true
+	valid = t.normalizer.words(segment, func(word []byte) { dst = t.appendWord(dst, word) })
+	return dst, valid
 }
 
-// appendWord matches a normalised word greedily, longest token first; a word that does not come out even is [UNK].
-func (t *Tokenizer) appendWord(dst []int32, word []byte) []int32 {
+// appendWord matches a normalised word greedily, longest token first. A word that does not come out even
+// is [UNK], and so is nil, a word that was too long.
+func (m *matcher) appendWord(dst []int32, word []byte) []int32 {
+	if word == nil {
+		return append(dst, m.vocabulary.unknown)
+	}
 	start, node := len(dst), uint32(wordStart)
 	for len(word) > 0 {
-		id, n := t.tokens.longest(node, word)
+		id, n := m.tokens.longest(node, word)
 		if n == 0 {
-			return append(dst[:start], t.vocabulary.unknown)
+			return append(dst[:start], m.vocabulary.unknown)
 		}
 		dst = append(dst, id)
 		word, node = word[n:], continuation

@@ -1,0 +1,118 @@
+package wordpiece
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"elektron/internal/testdata"
+)
+
+// benchmarkText returns the paragraphs of the Wikipedia corpus and their bytes.
+func benchmarkText(b *testing.B) (texts []string, size int64) {
+	files, _ := filepath.Glob(filepath.Join(testdata.Data(b), "corpus", "wikipedia", "*.gz"))
+	if len(files) == 0 {
+		b.Skip("no corpus/wikipedia/*.gz")
+	}
+	for _, file := range files {
+		compressed, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := gzip.NewReader(bytes.NewReader(compressed))
+		if err != nil {
+			b.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			texts = append(texts, line)
+			size += int64(len(line))
+		}
+	}
+	return texts, size
+}
+
+func benchmarkVocabulary(b *testing.B) *Vocabulary {
+	v, err := Load(filepath.Join(testdata.Data(b), "vocab", "vocab.txt"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+// BenchmarkEncode is one goroutine on Wikipedia: MB/s of text and allocations a pass over all of it.
+func BenchmarkEncode(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		options Options
+	}{{"uncased", Options{}}, {"cased", Options{Cased: true}}} {
+		b.Run(c.name, func(b *testing.B) {
+			texts, size := benchmarkText(b)
+			t := New(benchmarkVocabulary(b), c.options)
+			ids := make([]int32, 0, 1<<16)
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, text := range texts {
+					ids = t.AppendEncode(ids[:0], text)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkEncodeUncached measures matching and normalisation without the cache.
+func BenchmarkEncodeUncached(b *testing.B) {
+	texts, size := benchmarkText(b)
+	t := New(benchmarkVocabulary(b), Options{})
+	ids := make([]int32, 0, 1<<16)
+	b.SetBytes(size)
+	for b.Loop() {
+		for _, text := range texts {
+			for i := 0; i < len(text); {
+				n, plain := segmentLength(text[i:])
+				if n > 0 {
+					ids, _ = t.appendUncached(ids[:0], text[i:i+n], plain)
+				}
+				i += max(n, 1)
+			}
+		}
+	}
+}
+
+// BenchmarkNew is the cost of making a tokenizer for BERT's vocabulary.
+func BenchmarkNew(b *testing.B) {
+	v := benchmarkVocabulary(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		New(v, Options{})
+	}
+}
+
+// BenchmarkTrain counts Wikipedia and trains vocabularies of it.
+func BenchmarkTrain(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		size int
+	}{{"4096", 4096}, {"30522", 30522}} {
+		b.Run(c.name, func(b *testing.B) {
+			texts, size := benchmarkText(b)
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				v, err := Train(context.Background(), sequence(texts...), TrainOptions{Size: c.size})
+				if err != nil || v.Size() != c.size {
+					b.Fatal(v, err)
+				}
+			}
+		})
+	}
+}

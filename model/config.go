@@ -29,6 +29,7 @@ type Config struct {
 	TokenTypes       int       `yaml:"token_types" doc:"entries of the token-type table: the segments of an example"`
 	Activation       string    `yaml:"activation" doc:"feed-forward activation: gelu (erf)"`
 	LayerNormEpsilon float64   `yaml:"layer_norm_epsilon" doc:"added to the variance in LayerNorm"`
+	InitializerRange float64   `yaml:"initializer_range" doc:"standard deviation of the initial weights"`
 	HiddenDropout    float64   `yaml:"hidden_dropout" doc:"dropout after embeddings and sublayers"`
 	AttentionDropout float64   `yaml:"attention_dropout" doc:"dropout of attention probabilities"`
 	Generator        Generator `yaml:"generator"`
@@ -109,6 +110,7 @@ func (c *Config) Validate() error {
 		check(f.value > 0, "model.%s is %d; it must be positive", f.key, f.value)
 	}
 	check(c.LayerNormEpsilon > 0, "model.layer_norm_epsilon is %g; it must be positive", c.LayerNormEpsilon)
+	check(c.InitializerRange > 0, "model.initializer_range is %g; it must be positive", c.InitializerRange)
 	check(c.Temperature > 0, "model.temperature is %g; it must be positive", c.Temperature)
 	check(c.GeneratorWeight >= 0 && c.DiscriminatorWeight >= 0, "model.generator_weight and model.discriminator_weight must not be negative")
 	check(inUnit(c.HiddenDropout) && inUnit(c.AttentionDropout), "model.hidden_dropout and model.attention_dropout must be in [0, 1)")

@@ -5,27 +5,24 @@ import (
 	"math"
 )
 
-// initialDeviation is BERT's and ELECTRA's initializer_range.
-const initialDeviation = 0.02
-
-// Initialize returns a parameter's first values, row-major: a function of the seed, the parameter's name
-// and the element's index, so the same on every platform and in any order.
-func (p Weight) Initialize(seed uint32) []float32 {
-	values := make([]float32, p.Size())
+// Initialize returns a weight's first values, row-major: a function of the seed, the weight's name and the
+// element's index, so the same on every platform and in any order. deviation is Config.InitializerRange.
+func (w Weight) Initialize(seed uint32, deviation float64) []float32 {
+	values := make([]float32, w.Size())
 	h := fnv.New32a()
-	h.Write([]byte(p.Name))
+	h.Write([]byte(w.Name))
 	key := Mix32(seed+golden) ^ h.Sum32()
-	switch p.Init {
+	switch w.Init {
 	case InitOnes:
 		for i := range values {
 			values[i] = 1
 		}
 	case InitTruncatedNormal:
 		for i := range values {
-			values[i] = float32(initialDeviation * truncatedNormal(uniformAt(key, i)))
+			values[i] = float32(deviation * truncatedNormal(uniformAt(key, i)))
 		}
 	case InitGlorotUniform: // Glorot and Bengio, 2010: ±√(6/(in+out))
-		limit := math.Sqrt(6 / float64(p.Shape[0]+p.Shape[1]))
+		limit := math.Sqrt(6 / float64(w.Shape[0]+w.Shape[1]))
 		for i := range values {
 			values[i] = float32(limit * (2*uniformAt(key, i) - 1))
 		}

@@ -13,7 +13,7 @@ func preset(embedding, hidden, layers, heads int, generator, dropout float64) Co
 	return Config{
 		Encoder: "bert", EmbeddingSize: embedding, HiddenSize: hidden, Layers: layers, Heads: heads,
 		IntermediateSize: 4 * hidden, MaxPositions: 512, TokenTypes: 2, Activation: "gelu",
-		LayerNormEpsilon: 1e-12, HiddenDropout: dropout, AttentionDropout: dropout,
+		LayerNormEpsilon: 1e-12, InitializerRange: 0.02, HiddenDropout: dropout, AttentionDropout: dropout,
 		Generator: Generator{Size: generator}, GeneratorWeight: 1, DiscriminatorWeight: 50, Temperature: 1,
 	}
 }

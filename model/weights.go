@@ -3,7 +3,7 @@ package model
 // Initializer says how a parameter's first value is drawn.
 type Initializer int
 
-// The initialisers of the official code: a normal of deviation 0.02 cut at two deviations, and, where TF's
+// The initialisers of the official code: a normal cut at two deviations, and, where TF's
 // dense layer was left at its default, Glorot's uniform.
 const (
 	InitZeros Initializer = iota
@@ -21,9 +21,9 @@ type Weight struct {
 }
 
 // Size is the number of elements.
-func (p Weight) Size() int {
+func (w Weight) Size() int {
 	n := 1
-	for _, d := range p.Shape {
+	for _, d := range w.Shape {
 		n *= d
 	}
 	return n

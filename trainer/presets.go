@@ -49,6 +49,7 @@ func presetValues(name string) (map[string]any, error) {
 		"model.layers": m.Layers, "model.heads": m.Heads, "model.intermediate_size": m.IntermediateSize,
 		"model.max_positions": m.MaxPositions, "model.hidden_dropout": m.HiddenDropout,
 		"model.attention_dropout": m.AttentionDropout, "model.generator.size": m.Generator.Size,
+		"model.initializer_range": m.InitializerRange,
 	}
 	for key, value := range recipes[name] {
 		values[key] = value

@@ -73,27 +73,33 @@ const batchInputs = 6
 // buildTrain is the graph of a training step. Inputs: state, batch, seed, step, learning rate. Outputs: the
 // new state, then the metrics vector: statistics, gradient norm, finite flag.
 func (s *Step) buildTrain(in []*graph.Node) []*graph.Node {
+	n := slots * len(s.weights)
+	state, batch, control := in[:n], in[n:n+batchInputs], in[n+batchInputs:]
+	updated, out, norm, finite := s.update(state, batchOf(batch), control[0], control[1], control[2])
+	tail := graph.Stack([]*graph.Node{norm, graph.ConvertDType(finite, dtypes.Float32)}, 0)
+	return append(updated, graph.Concatenate([]*graph.Node{out.Statistics, tail}, 0))
+}
+
+// update is the training step itself: the task, its gradients, the optimizer. Where loss or gradient is not
+// finite, the new state is the old one. seed and step are uint32 scalars, rate is a float32 scalar.
+func (s *Step) update(state []*graph.Node, batch model.Batch, seed, step, rate *graph.Node) (updated []*graph.Node, out model.Output, norm, finite *graph.Node) {
 	n := len(s.weights)
-	state, batch, control := in[:slots*n], in[slots*n:slots*n+batchInputs], in[slots*n+batchInputs:]
-	seed, step, rate := control[0], control[1], control[2]
-	values := state[:n]
-	out := s.model.Forward(s.context(values, model.StepKey(seed, step)), batchOf(batch))
-	gradients := graph.Gradient(out.Loss, values...)
+	out = s.model.Forward(s.context(state[:n], model.StepKey(seed, step)), batch)
+	gradients := graph.Gradient(out.Loss, state[:n]...)
 	variables := make([]optimizer.Variable, n)
 	for i, w := range s.weights {
-		variables[i] = optimizer.Variable{Name: w.Name, Value: values[i], Gradient: gradients[i],
+		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i],
 			First: state[firstSlot*n+i], Second: state[secondSlot*n+i], Rate: 1}
 	}
-	updated, norm := s.optimizer.Apply(graph.ConvertDType(step, dtypes.Float32), rate, variables)
-	finite := graph.And(graph.IsFinite(norm), graph.IsFinite(out.Loss))
-	results := make([]*graph.Node, slots*n, slots*n+1)
-	for i, u := range updated {
-		for slot, node := range [slots]*graph.Node{u.Value, u.First, u.Second} {
-			results[slot*n+i] = graph.Where(finite, node, state[slot*n+i])
+	variables, norm = s.optimizer.Apply(graph.ConvertDType(step, dtypes.Float32), rate, variables)
+	finite = graph.And(graph.IsFinite(norm), graph.IsFinite(out.Loss))
+	updated = make([]*graph.Node, slots*n)
+	for i, v := range variables {
+		for slot, node := range [slots]*graph.Node{v.Value, v.First, v.Second} {
+			updated[slot*n+i] = graph.Where(finite, node, state[slot*n+i])
 		}
 	}
-	tail := graph.Stack([]*graph.Node{norm, graph.ConvertDType(finite, dtypes.Float32)}, 0)
-	return append(results, graph.Concatenate([]*graph.Node{out.Statistics, tail}, 0))
+	return updated, out, norm, finite
 }
 
 // buildEval is the graph of a validation step: the task without dropout and without update. Inputs: weights,

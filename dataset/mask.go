@@ -19,8 +19,28 @@ func roundUp(n, multiple int) int { return (n + multiple - 1) / multiple * multi
 
 // maskScratch is memory that the rows of a batch share.
 type maskScratch struct {
-	words  []span // whole-word masking: the maskable words, shuffled
-	chosen [MaxSeqLen]bool
+	candidates []int32 // positions that may be masked
+	words      []span  // whole-word masking: the same as words
+	chosen     [MaxSeqLen]bool
+}
+
+// choose marks the positions [start, end).
+func (s *maskScratch) choose(word span) {
+	for i := word.start; i < word.end; i++ {
+		s.chosen[i] = true
+	}
+}
+
+// collect writes the chosen positions in ascending order and returns how many there are.
+func (s *maskScratch) collect(positions []int32, length int) int {
+	n := 0
+	for i, chosen := range s.chosen[:length] {
+		if chosen {
+			positions[n] = int32(i)
+			n++
+		}
+	}
+	return n
 }
 
 // span is a range of positions in a row.
@@ -36,12 +56,13 @@ func (d *Dataset) fillMasks(b *Batch, step int64, row int, scratch *maskScratch)
 	want := max(1, min(d.maxMasked, int(math.RoundToEven(float64(length)*d.options.MaskProb))))
 
 	random := drawsOf(d.options.Seed, step, siteMask, uint64(row))
-	var n int
+	clear(scratch.chosen[:length])
 	if d.options.WholeWord {
-		n = d.chooseWords(positions, ids[:length], want, &random, scratch)
+		d.chooseWords(scratch, ids[:length], want, &random)
 	} else {
-		n = d.choosePositions(positions, ids[:length], want, &random)
+		d.choosePositions(scratch, ids[:length], want, &random)
 	}
+	n := scratch.collect(positions, length)
 	keep := drawsOf(d.options.Seed, step, siteKeep, uint64(row))
 	for slot := range positions {
 		at, weight := row*b.Masked+slot, float32(1)
@@ -56,59 +77,40 @@ func (d *Dataset) fillMasks(b *Batch, step int64, row int, scratch *maskScratch)
 	}
 }
 
-// choosePositions writes up to want positions in ascending order and returns how many. It goes once
-// through the candidates and takes each with probability (still wanted) / (still left), which makes every
-// subset equally likely (D. Knuth, TAOCP 2, 3.4.2, algorithm S).
-func (d *Dataset) choosePositions(positions []int32, ids []int32, want int, random *draws) int {
-	left := 0
-	for _, id := range ids {
-		if !d.special.has(id) {
-			left++
-		}
-	}
-	n := 0
+// choosePositions chooses want of the candidates, or all, each set of them equally likely (R. Floyd's
+// sampling: J. Bentley, "A sample of brilliance", CACM 30(9), 1987).
+func (d *Dataset) choosePositions(s *maskScratch, ids []int32, want int, random *draws) {
+	s.candidates = s.candidates[:0]
 	for i, id := range ids {
-		if n == want {
-			break
+		if !d.special.has(id) {
+			s.candidates = append(s.candidates, int32(i))
 		}
-		if d.special.has(id) {
-			continue
-		}
-		if random.below(left) < want-n {
-			positions[n] = int32(i)
-			n++
-		}
-		left--
 	}
-	return n
+	for j := max(0, len(s.candidates)-want); j < len(s.candidates); j++ {
+		position := s.candidates[random.below(j+1)]
+		if s.chosen[position] {
+			position = s.candidates[j]
+		}
+		s.chosen[position] = true
+	}
 }
 
 // chooseWords takes whole words in random order as long as they fit into want positions. Where no word
 // fits (a short example of long words) it masks the beginning of one.
-func (d *Dataset) chooseWords(positions []int32, ids []int32, want int, random *draws, scratch *maskScratch) int {
-	scratch.words = d.appendWords(scratch.words[:0], ids)
-	words, n := scratch.words, 0
-	clear(scratch.chosen[:])
+func (d *Dataset) chooseWords(s *maskScratch, ids []int32, want int, random *draws) {
+	s.words = d.appendWords(s.words[:0], ids)
+	words, n := s.words, 0
 	for i := range words {
 		j := i + random.below(len(words)-i)
 		words[i], words[j] = words[j], words[i]
 		if size := int(words[i].end - words[i].start); n+size <= want {
 			n += size
-			markChosen(&scratch.chosen, words[i])
+			s.choose(words[i])
 		}
 	}
 	if n == 0 && len(words) > 0 {
-		n = want
-		markChosen(&scratch.chosen, span{words[0].start, words[0].start + int32(want)})
+		s.choose(span{words[0].start, words[0].start + int32(want)})
 	}
-	slot := 0
-	for i := range ids {
-		if scratch.chosen[i] {
-			positions[slot] = int32(i)
-			slot++
-		}
-	}
-	return n
 }
 
 // appendWords splits a row into words: a token and the continuation pieces ("##") after it. Special
@@ -127,10 +129,4 @@ func (d *Dataset) appendWords(words []span, ids []int32) []span {
 		}
 	}
 	return words
-}
-
-func markChosen(chosen *[MaxSeqLen]bool, word span) {
-	for i := word.start; i < word.end; i++ {
-		chosen[i] = true
-	}
 }

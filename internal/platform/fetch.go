@@ -15,41 +15,58 @@ import (
 	"github.com/gomlx/go-xla/installer"
 )
 
-// fetcher gets the wheel of a pin into an empty folder and returns its path. It need not check it.
+// fetcher gets the archive of a pin into an empty folder and returns its path. It need not check it.
 type fetcher struct {
 	name  string
-	fetch func(ctx context.Context, p pin, folder string) (wheel string, err error)
+	fetch func(ctx context.Context, p pin, folder string) (archive string, err error)
+}
+
+// fetchersFor are the ways to fetch plugins for a system, the best one first.
+func fetchersFor(goos, goarch string) []fetcher {
+	if goos == "linux" && goarch == "amd64" {
+		return []fetcher{{"pip", fetchPip}, {"the public package index", fetchIndex}}
+	}
+	return []fetcher{{"go-xla's releases", func(ctx context.Context, p pin, folder string) (string, error) {
+		return fetchRelease(ctx, p, goos+"_"+goarch, folder)
+	}}}
 }
 
 // fetchPip lets pip fetch the wheel: it knows the user's index, proxy and certificates.
 func fetchPip(ctx context.Context, p pin, folder string) (string, error) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
+	arguments := append([]string{"download", "--no-deps", "--only-binary=:all:", "--dest", folder}, p.pip...)
+	if err := pip(ctx, append(arguments, p.project+"=="+p.version)...); err != nil {
 		return "", err
-	}
-	arguments := []string{"-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--retries=2",
-		"--no-deps", "--only-binary=:all:", "--dest", folder}
-	arguments = append(append(arguments, p.pip...), p.project+"=="+p.version)
-	command := exec.CommandContext(ctx, python, arguments...)
-	var output bytes.Buffer
-	command.Stdout, command.Stderr = &output, &output
-	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s", python, err, lastLine(output.String()))
 	}
 	wheels, _ := filepath.Glob(filepath.Join(folder, "*.whl"))
 	if len(wheels) != 1 {
-		return "", fmt.Errorf("pip left %d wheels instead of one", len(wheels))
+		return "", fmt.Errorf("it left %d wheels instead of one", len(wheels))
 	}
 	return wheels[0], nil
 }
 
-// lastLine is the line of a program's output that says what went wrong, short enough for a sentence.
-func lastLine(output string) string {
+// pip runs the pip of the user's python3.
+func pip(ctx context.Context, arguments ...string) error {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return err
+	}
+	arguments = append([]string{"-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "--retries=2"}, arguments...)
+	command := exec.CommandContext(ctx, python, arguments...)
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%w: %s", err, complaint(output.String()))
+	}
+	return nil
+}
+
+// complaint is the line of pip's output that says what went wrong, short enough for a sentence.
+func complaint(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
-	line := strings.TrimSpace(lines[len(lines)-1])
+	line := lines[len(lines)-1]
 	for _, l := range lines {
-		if strings.Contains(l, "ERROR") {
-			line = strings.TrimSpace(l)
+		if strings.HasPrefix(l, "ERROR:") {
+			line = l
 		}
 	}
 	const limit = 300
@@ -62,10 +79,55 @@ func lastLine(output string) string {
 // fetchIndex is for machines without pip: go-xla's installer asks the public index where the wheel with
 // the pinned hash lies, and it is fetched from there.
 func fetchIndex(ctx context.Context, p pin, folder string) (string, error) {
-	url, err := wheelURL(ctx, p)
+	url, err := await(ctx, func() (string, error) {
+		info, err := installer.GetPipInfo(p.project)
+		if err != nil {
+			return "", err
+		}
+		for _, file := range info.Releases[p.version] {
+			if file.Digests["sha256"] == p.archiveHash {
+				return file.URL, nil
+			}
+		}
+		return "", fmt.Errorf("no file of %s has the pinned SHA-256 %s", p, p.archiveHash)
+	})
 	if err != nil {
 		return "", err
 	}
+	return download(ctx, url, filepath.Join(folder, "plugin.whl"), p.archiveSize)
+}
+
+// fetchRelease gets the CPU plugin for systems without a wheel from where go-xla's installer gets it.
+func fetchRelease(ctx context.Context, p pin, system, folder string) (string, error) {
+	url, err := await(ctx, func() (string, error) { return installer.CPUGetDownloadURL(system, p.version) })
+	if err != nil {
+		return "", err
+	}
+	return download(ctx, url, filepath.Join(folder, "plugin.tar.gz"), p.archiveSize)
+}
+
+// await runs a look-up of go-xla's installer, which takes no context: it is left behind when ctx ends.
+func await(ctx context.Context, lookUp func() (string, error)) (string, error) {
+	type answer struct {
+		url string
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		url, err := lookUp()
+		answers <- answer{url, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case a := <-answers:
+		return a.url, a.err
+	}
+}
+
+// download writes what lies at url to a file, at most limit bytes and one more, by which a longer file
+// shows itself when it is hashed.
+func download(ctx context.Context, url, target string, limit int64) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
@@ -78,39 +140,10 @@ func fetchIndex(ctx context.Context, p pin, folder string) (string, error) {
 	if response.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s answered %s", request.URL.Host, response.Status)
 	}
-	wheel := filepath.Join(folder, "plugin.whl")
-	file, err := os.Create(wheel)
+	file, err := os.Create(target)
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(file, io.LimitReader(response.Body, p.wheelSize+1))
-	return wheel, errors.Join(err, file.Close())
-}
-
-// wheelURL finds the wheel with the pinned hash among the files of its release. go-xla's look-up takes no
-// context, so it is left behind when ctx ends.
-func wheelURL(ctx context.Context, p pin) (string, error) {
-	type answer struct {
-		info *installer.PipPackageInfo
-		err  error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		info, err := installer.GetPipInfo(p.project)
-		answers <- answer{info, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case a := <-answers:
-		if a.err != nil {
-			return "", a.err
-		}
-		for _, file := range a.info.Releases[p.version] {
-			if file.Digests["sha256"] == p.wheelHash {
-				return file.URL, nil
-			}
-		}
-		return "", fmt.Errorf("the index has no file of %s with the pinned SHA-256 %s", p, p.wheelHash)
-	}
+	_, err = io.Copy(file, io.LimitReader(response.Body, limit+1))
+	return target, errors.Join(err, file.Close())
 }

@@ -1,15 +1,12 @@
 package platform
 
 import (
-	"archive/zip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"elektron/internal/fault"
@@ -17,13 +14,13 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// install fetches the wheel of a pin, checks it, takes the plugin out of it, checks that too, and only
+// install fetches the archive of a pin, checks it, takes the plugin out of it, checks that too, and only
 // then moves it to its place. Of several processes that install at once one does the work, the others wait
 // for it. A plugin that is there already and sound is kept.
 func (s *store) install(ctx context.Context, p pin, progress func(string)) (Plugin, error) {
 	target := s.path(p)
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return Plugin{}, fault.Wrap(fault.Storage, err, "platform: making the plugin cache; set XDG_CACHE_HOME to a folder that can be written")
+		return Plugin{}, fault.Wrap(fault.Storage, err, "platform: making the plugin cache (XDG_CACHE_HOME names another place)")
 	}
 	unlock, err := s.lock(ctx, p, progress)
 	if err != nil {
@@ -38,20 +35,41 @@ func (s *store) install(ctx context.Context, p pin, progress func(string)) (Plug
 		return Plugin{}, fault.Wrap(fault.Storage, err, "platform: installing the %s plugin", p.platform)
 	}
 	defer os.RemoveAll(work)
-	progress(fmt.Sprintf("installing the %s plugin, %s (%d MB, once)", p.platform, p, p.wheelSize/1e6))
-	wheel, err := s.fetch(ctx, p, work)
+	return s.installLocked(ctx, p, work, progress)
+}
+
+// installLocked does the work of install in an empty folder. The plugin file is moved to its place last:
+// if it is there, all is.
+func (s *store) installLocked(ctx context.Context, p pin, work string, progress func(string)) (Plugin, error) {
+	progress(fmt.Sprintf("installing the %s plugin, %s%s", p.platform, p, downloadSize(p)))
+	archive, err := s.fetch(ctx, p, work)
 	if err != nil {
 		return Plugin{}, err
 	}
-	fresh := filepath.Join(work, p.file())
-	if err := unpack(p, wheel, fresh); err != nil {
+	fresh := filepath.Join(work, "plugin")
+	hash, err := unpack(p, archive, fresh)
+	if err != nil {
 		return Plugin{}, fault.Wrap(fault.Device, err, "platform: unpacking %s", p)
 	}
+	if len(p.libraries) > 0 {
+		progress(fmt.Sprintf("installing %d libraries for the %s plugin (3 GB, once)", len(p.libraries), p.platform))
+		if err := s.installLibraries(ctx, p, work); err != nil {
+			return Plugin{}, fault.Wrap(fault.Device, err, "platform: installing the libraries of the %s plugin", p.platform)
+		}
+	}
+	target := s.path(p)
 	if err := os.Rename(fresh, target); err != nil {
 		return Plugin{}, fault.Wrap(fault.Storage, err, "platform: installing the %s plugin", p.platform)
 	}
-	writeStamp(target, p.hash)
-	return Plugin{Path: target, Hash: p.hash}, nil
+	writeStamp(target, hash)
+	return Plugin{Path: target, Hash: hash}, nil
+}
+
+func downloadSize(p pin) string {
+	if p.unpinned() {
+		return ""
+	}
+	return fmt.Sprintf(" (%d MB, once)", p.archiveSize/1e6)
 }
 
 // lock takes the lock of a pin's folder, waiting for as long as another process holds it.
@@ -79,100 +97,65 @@ func (s *store) workFolder(p pin) (string, error) {
 	return os.MkdirTemp(s.folder, prefix)
 }
 
-// fetch gets the wheel from the first fetcher that can, and checks its hash.
+// fetch gets the archive from the first fetcher that can, and checks its hash.
 func (s *store) fetch(ctx context.Context, p pin, work string) (string, error) {
-	var failures []error
+	var failures []string
 	for i, f := range s.fetchers {
 		folder := filepath.Join(work, fmt.Sprint(i))
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			return "", fault.Wrap(fault.Storage, err, "platform: installing the %s plugin", p.platform)
 		}
-		wheel, err := f.fetch(ctx, p, folder)
+		archive, err := f.fetch(ctx, p, folder)
 		if err == nil {
-			err = checkWheel(p, wheel)
+			err = checkArchive(p, archive)
 		}
 		if err == nil {
-			return wheel, nil
+			return archive, nil
 		}
-		if ctx.Err() != nil {
-			return "", fault.Wrap(fault.Device, ctx.Err(), "platform: installing the %s plugin", p.platform)
+		if ctx.Err() != nil || fault.KindOf(err) == fault.DiskFull {
+			return "", fault.Wrap(fault.Device, err, "platform: installing the %s plugin", p.platform)
 		}
-		failures = append(failures, fmt.Errorf("with %s: %w", f.name, err))
+		failures = append(failures, f.name+": "+err.Error())
 	}
 	return "", fault.New(fault.Device,
-		"platform: the %s plugin (%s) could not be fetched: %w; check the network or pip's index, copy the plugin from another machine to %s, name one with --plugin PATH, or use --platform=go",
-		p.platform, p, joined(failures), s.path(p))
+		"platform: the %s plugin (%s) could not be fetched (%s); check the network and pip's index, copy the plugin from another machine to %s, name one with --plugin PATH, or use --platform=go",
+		p.platform, p, strings.Join(failures, "; "), s.path(p))
 }
 
-// joined puts errors on one line.
-func joined(list []error) error {
-	var all error
-	for _, err := range list {
-		if all == nil {
-			all = err
-			continue
-		}
-		all = fmt.Errorf("%w; %w", all, err)
+func checkArchive(p pin, archive string) error {
+	if p.unpinned() {
+		return nil
 	}
-	return all
-}
-
-func checkWheel(p pin, wheel string) error {
-	hash, err := hashFile(wheel)
+	hash, err := hashFile(archive)
 	if err != nil {
 		return err
 	}
-	if hash != p.wheelHash {
-		return fmt.Errorf("the wheel %s has SHA-256 %s, not the pinned %s, and is thrown away", filepath.Base(wheel), hash, p.wheelHash)
+	if hash != p.archiveHash {
+		return fmt.Errorf("the file %s has SHA-256 %s, not the pinned %s, and is thrown away", filepath.Base(archive), hash, p.archiveHash)
 	}
 	return nil
 }
 
-// unpack writes the one entry of the wheel that is wanted to target, which must come out with the pinned
-// size and hash. Nothing else of the archive is touched, and no name in it becomes a path.
-func unpack(p pin, wheel, target string) error {
-	archive, err := zip.OpenReader(wheel)
-	if err != nil {
+// installLibraries lets pip unpack NVIDIA's libraries, checking the hash of each wheel, and moves their
+// folder to where the plugin searches: ../nvidia, seen from itself.
+func (s *store) installLibraries(ctx context.Context, p pin, work string) error {
+	list := filepath.Join(work, "requirements.txt")
+	if err := os.WriteFile(list, []byte(strings.Join(p.libraries, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}
-	defer archive.Close()
-	var entry *zip.File
-	for _, f := range archive.File {
-		if f.Name != p.entry {
-			continue
-		}
-		if entry != nil {
-			return fmt.Errorf("the wheel holds %s twice", p.entry)
-		}
-		entry = f
-	}
-	if entry == nil || !entry.Mode().IsRegular() {
-		return fmt.Errorf("the wheel does not hold the file %s", p.entry)
-	}
-	source, err := entry.Open()
-	if err != nil {
+	libraries := filepath.Join(work, "libraries")
+	if err := pip(ctx, "install", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile",
+		"--target", libraries, "--requirement", list); err != nil {
 		return err
 	}
-	defer source.Close()
-	return writeChecked(p, source, target)
-}
-
-// writeChecked copies a plugin to a new file, never more than its pinned size, and flushes it to disk.
-func writeChecked(p pin, source io.Reader, target string) error {
-	file, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
+	nvidia := filepath.Join(s.folder, p.folder(), "nvidia")
+	if err := os.RemoveAll(nvidia); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	size, err := io.Copy(io.MultiWriter(file, sum), io.LimitReader(source, p.size+1))
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := os.Rename(filepath.Join(libraries, "nvidia"), nvidia); err != nil {
 		return err
 	}
-	if hash := hex.EncodeToString(sum.Sum(nil)); size != p.size || hash != p.hash {
-		return fmt.Errorf("%s came out with SHA-256 %s, not the pinned %s", p.entry, hash, p.hash)
-	}
-	return nil
+	// XLA takes ptxas and libdevice from bin and nvvm of this folder, as in a full CUDA installation.
+	return errors.Join(os.Symlink("cuda_nvcc/bin", filepath.Join(nvidia, "bin")),
+		os.Symlink("cuda_nvcc/nvvm", filepath.Join(nvidia, "nvvm")))
 }

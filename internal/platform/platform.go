@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"elektron/internal/fault"
@@ -101,7 +102,7 @@ func (o *Options) check() error {
 	if o.Platform == "" {
 		o.Platform = Auto
 	}
-	if !contains(Names, o.Platform) {
+	if !slices.Contains(Names, o.Platform) {
 		return fault.New(fault.Usage, "--platform: %q is none of %s", o.Platform, strings.Join(Names, ", "))
 	}
 	if o.Devices < 0 {
@@ -184,7 +185,7 @@ func openNamed(o Options) (*Device, error) {
 		return nil, err
 	}
 	if err := checkLibrary(o.Plugin); err != nil {
-		return nil, fault.Wrap(fault.Device, err, "--plugin %s", o.Plugin)
+		return nil, fault.New(fault.Device, "--plugin %s: %v", o.Plugin, err)
 	}
 	hash, err := hashFile(o.Plugin)
 	if err != nil {
@@ -208,24 +209,8 @@ func load(o Options, plugin Plugin, origin string) (*Device, error) {
 		forget()
 		return nil, fault.Wrap(fault.Device, err, "platform")
 	}
-	d.NumDevices = int(d.Backend.NumDevices())
-	d.Description = fmt.Sprintf("XLA %s, %s, plugin %s", strings.ToUpper(o.Platform), count(d.NumDevices, "device"), origin)
+	d.NumDevices = d.Backend.NumDevices()
+	d.Description = fmt.Sprintf("XLA %s, %s, plugin %s", strings.ToUpper(o.Platform), quantity(d.NumDevices, "device"), origin)
 	d.release = func() { d.Backend.Finalize(); forget() }
 	return d, nil
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

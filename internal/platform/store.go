@@ -42,11 +42,12 @@ func defaultStore() (*store, error) {
 	return &store{
 		folder:   filepath.Join(cache, "elektron", "plugins"),
 		pins:     pinsFor(runtime.GOOS, runtime.GOARCH),
-		fetchers: []fetcher{{"pip", fetchPip}, {"the package index", fetchIndex}},
+		fetchers: fetchersFor(runtime.GOOS, runtime.GOARCH),
 		host:     host{root: "/"},
 	}, nil
 }
 
+// path is where the plugin of a pin is kept.
 func (s *store) path(p pin) string { return filepath.Join(s.folder, p.folder(), p.file()) }
 
 // has reports whether a platform's plugin is installed, without checking it.
@@ -87,33 +88,43 @@ type stamp struct {
 // is not the pinned file.
 func (s *store) find(p pin) (Plugin, error) {
 	path := s.path(p)
-	now, err := stampOf(path, p.hash)
+	then, _ := readStamp(path)
+	now, err := stampOf(path, s.expected(p))
 	if err != nil {
 		return Plugin{}, err
 	}
-	var then stamp
-	if text, err := os.ReadFile(path + ".stamp"); err == nil && json.Unmarshal(text, &then) == nil && then == now {
-		return Plugin{Path: path, Hash: p.hash}, nil
+	if then == now {
+		return Plugin{Path: path, Hash: then.Hash}, nil
 	}
 	return s.verify(p)
 }
 
+// expected is the hash that the installed plugin must have: the pinned one, or where nobody publishes
+// one, that of the file as it was installed.
+func (s *store) expected(p pin) string {
+	if !p.unpinned() {
+		return p.hash
+	}
+	installed, _ := readStamp(s.path(p))
+	return installed.Hash
+}
+
 // verify hashes the installed plugin in full and renews its stamp.
 func (s *store) verify(p pin) (Plugin, error) {
-	path := s.path(p)
+	path, want := s.path(p), s.expected(p)
 	info, err := os.Stat(path)
 	if err != nil {
 		return Plugin{}, err
 	}
-	if info.Size() != p.size {
+	if !p.unpinned() && info.Size() != p.size {
 		return Plugin{}, damaged(p, path, fmt.Sprintf("is %d bytes long, not %d", info.Size(), p.size))
 	}
 	hash, err := hashFile(path)
 	if err != nil {
 		return Plugin{}, fault.Wrap(fault.Storage, err, "checking the %s plugin", p.platform)
 	}
-	if hash != p.hash {
-		return Plugin{}, damaged(p, path, "has SHA-256 "+hash+", not the pinned "+p.hash)
+	if hash != want {
+		return Plugin{}, damaged(p, path, fmt.Sprintf("has SHA-256 %s, not %s as it should", hash, want))
 	}
 	writeStamp(path, hash)
 	return Plugin{Path: path, Hash: hash}, nil
@@ -138,13 +149,25 @@ func stampOf(path, hash string) (stamp, error) {
 	return stamp{Hash: hash, Size: info.Size(), Modified: info.ModTime().UnixNano()}, nil
 }
 
+func readStamp(path string) (stamp, error) {
+	var then stamp
+	text, err := os.ReadFile(path + ".stamp")
+	if err == nil {
+		err = json.Unmarshal(text, &then)
+	}
+	return then, err
+}
+
 // writeStamp renews a plugin's stamp. A cache that cannot be written only costs the next start a hash.
 func writeStamp(path, hash string) {
 	now, err := stampOf(path, hash)
 	if err != nil {
 		return
 	}
-	text, _ := json.Marshal(now)
+	text, err := json.Marshal(now)
+	if err != nil {
+		return
+	}
 	temporary := fmt.Sprintf("%s.stamp.%d", path, os.Getpid())
 	if os.WriteFile(temporary, text, 0o644) != nil || os.Rename(temporary, path+".stamp") != nil {
 		os.Remove(temporary)

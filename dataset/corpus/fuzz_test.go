@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -49,4 +50,33 @@ func FuzzJSONLines(f *testing.F) {
 	f.Add([]byte("{\"text\":\"\\ud800\\u0000\"}"))
 	f.Add([]byte("[1]\n{}"))
 	fuzzReader(f, "a.jsonl")
+}
+
+// FuzzJSONField: what the fast way accepts, encoding/json reads as the same text.
+func FuzzJSONField(f *testing.F) {
+	for _, line := range []string{
+		`{"text":"one"}`, ` { "id" : -1.5e3 , "text" : "a\\\"b\n\u00e9\ud83d\ude00\ud800x" , "more" : [ {"text":[]}, "}" , null ] } `,
+		`{"text":"one","text":"two"}`, `{"te\u0078t":"one"}`, `{"text":"one",}`, `{"text":"one"}}`, `{"a":01,"text":"one"}`,
+		`{"text":"\u+123"}`, `{"a":{,"text":"one"}`, `{"a":1 2,"text":"one"}`, `{"text":"\`, `{"":"","text":""}`, `{"a","text":"one"}`,
+	} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if !utf8.Valid(line) {
+			return // lines are repaired before
+		}
+		text, ok := fastField(line, "text")
+		var object map[string]json.RawMessage
+		var want *string
+		err := json.Unmarshal(line, &object)
+		if err == nil {
+			err = json.Unmarshal(object["text"], &want)
+		}
+		if ok && (err != nil || want == nil || *want != text) {
+			t.Errorf("%q: %q, encoding/json: %v", line, text, err)
+		}
+		if plain := err == nil && want != nil && !bytes.ContainsRune(line, '\\') && bytes.Count(line, []byte(`"text"`)) == 1; plain && !ok {
+			t.Errorf("%q: not read the fast way", line)
+		}
+	})
 }

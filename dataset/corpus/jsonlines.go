@@ -43,6 +43,9 @@ func readJSONLines(p *pass) error {
 
 // field takes the text out of one JSON object. A null counts as empty.
 func (p *pass) field(number int, line []byte) (string, error) {
+	if text, ok := fastField(line, p.options.TextField); ok {
+		return text, nil
+	}
 	if line[0] == '[' {
 		return "", p.bad(":%d: a JSON array; JSON Lines has one object a line (jq -c '.[]' makes it so)", number)
 	}

@@ -52,11 +52,11 @@ func (o BuildOptions) withDefaults() BuildOptions {
 	return o
 }
 
-// tokenizer is the one that the options ask for.
-func (o BuildOptions) tokenizer() *wordpiece.Tokenizer {
+// text says how text is normalised: as the vocabulary's file states, cased where the user asks for it.
+func (o BuildOptions) text() wordpiece.Options {
 	text := o.Vocabulary.Options()
 	text.Cased = text.Cased || o.Cased
-	return wordpiece.New(o.Vocabulary, text)
+	return text
 }
 
 // Build tokenises a corpus into a folder of shards: train/, valid/, vocab.txt and manifest.json. Files are
@@ -99,10 +99,13 @@ func beginFolder(folder string) (temporary string, err error) {
 		err = os.MkdirAll(parent, 0o777)
 	}
 	if err == nil {
-		temporary, err = os.MkdirTemp(filepath.Clean(parent), "."+name+".building-")
+		temporary, err = os.MkdirTemp(filepath.Clean(parent), buildingPrefix(name))
 	}
 	return temporary, fault.Wrap(fault.Storage, err, "dataset: no place for the shards")
 }
+
+// buildingPrefix begins the names of unfinished builds of a folder.
+func buildingPrefix(name string) string { return "." + name + ".building-" }
 
 // buildInto writes everything into an empty folder, the manifest last.
 func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildOptions, progress func(string)) (*Manifest, error) {
@@ -132,7 +135,7 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 	b.report.Files, b.report.Bytes, b.report.InvalidBytes = counts.Files, counts.TextBytes, counts.InvalidBytes
 	b.report.Warnings = counts.Warnings()
 	m := &Manifest{
-		Format: manifestFormat, Source: o.Source, Cased: o.Cased, ValidShare: o.ValidShare,
+		Format: manifestFormat, Source: o.Source, Text: o.text(), ValidShare: o.ValidShare,
 		VocabularyHash: config.VocabularyHash, VocabularySize: config.VocabularySize,
 		Train: b.train.written, Valid: b.valid.written, Report: b.report,
 	}
@@ -163,7 +166,7 @@ const progressInterval = 2 * time.Second
 
 func (b *builder) addAll(ctx context.Context, text *corpus.Corpus, progress func(string)) error {
 	last, bytes := time.Now(), 0
-	for c, err := range tokenized(ctx, text, b.options.tokenizer(), b.options.Workers) {
+	for c, err := range tokenized(ctx, text, wordpiece.New(b.options.Vocabulary, b.options.text()), b.options.Workers) {
 		if err != nil {
 			return err
 		}

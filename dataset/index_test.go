@@ -3,6 +3,7 @@ package dataset
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -161,6 +162,91 @@ func TestFirstSegment(t *testing.T) {
 			expectShare(t, fmt.Sprintf("%s: A of %d", c.name, length), counts[length]/n, share, n)
 		}
 	}
+}
+
+// official is the official builder's rule for one document (electra.md 2.1, steps 2 to 6), written down for
+// comparison: lengths of A and B in each example. One thing is left out: there, a short sentence may still
+// go to A when B has begun, which puts text out of order (and makes A 3 tokens longer in the test below).
+func official(lengths []int32, seqLen int, random *rand.Rand) (examples [][2]int) {
+	target, buffered := seqLen, 0
+	var buffer []int
+	flush := func() {
+		first := (target - 3) / 2
+		if random.Float64() < 0.1 {
+			first = 100_000
+		}
+		a, b := 0, 0
+		for _, n := range buffer {
+			if a == 0 || b == 0 && (a+n < first || a < first && random.Float64() < 0.5) {
+				a += n
+			} else {
+				b += n
+			}
+		}
+		a = min(a, seqLen-2)
+		examples = append(examples, [2]int{a, min(b, max(0, seqLen-a-3))})
+		if target = seqLen; random.Float64() < 0.05 {
+			target = 5 + random.IntN(seqLen-4)
+		}
+		buffer, buffered = nil, 0
+	}
+	for _, n := range lengths {
+		buffer = append(buffer, int(n))
+		if buffered += int(n); buffered >= target {
+			flush()
+		}
+	}
+	if len(buffer) > 0 {
+		flush()
+	}
+	return examples
+}
+
+// On text as that builder wants it, a sentence a line, the segments must be distributed as its own.
+func TestSegmentsAsOfficial(t *testing.T) {
+	const seqLen = 128
+	random, text := rand.New(rand.NewPCG(5, 6)), &memory{}
+	var theirs, ours [][2]int
+	for range 3000 {
+		lengths := make([]int32, 20+random.IntN(60))
+		for i := range lengths {
+			lengths[i] = int32(5 + random.IntN(36))
+		}
+		text.add(lengths...)
+		theirs = append(theirs, official(lengths, seqLen, random)...)
+	}
+	examples, err := buildIndex(t.Context(), text, options(seqLen), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range examples {
+		ours = append(ours, [2]int{e.lenA(), e.lenB()})
+	}
+	one1, full1, a1 := shares(theirs, seqLen)
+	one2, full2, a2 := shares(ours, seqLen)
+	if math.Abs(one1-one2) > 0.01 || math.Abs(full1-full2) > 0.03 || math.Abs(a1-a2) > 1 {
+		t.Errorf("one segment %.3f, full %.3f, mean A of full ones %.1f; officially %.3f, %.3f, %.1f", one2, full2, a2, one1, full1, a1)
+	}
+}
+
+// shares gives the share of examples of one segment, of full ones, and the mean of A in full ones of two.
+func shares(examples [][2]int, seqLen int) (one, full, meanA float64) {
+	two := 0.0
+	for _, e := range examples {
+		switch {
+		case e[1] == 0:
+			one++
+			if e[0] == seqLen-2 {
+				full++
+			}
+		case e[0]+e[1] == seqLen-3:
+			full++
+			two++
+			meanA += float64(e[0])
+		}
+	}
+	n := float64(len(examples))
+	return one / n, full / n, meanA / two
 }
 
 func TestIndexDoesNotDependOnWorkers(t *testing.T) {

@@ -27,15 +27,15 @@ const manifestFormat = 1
 
 // Manifest describes a folder of shards. It is the last file that a build writes.
 type Manifest struct {
-	Format         int     `json:"format"`
-	Source         string  `json:"source,omitempty"` // fingerprint of the files, where the shards are a cache of them
-	VocabularyHash string  `json:"vocabulary_hash"`
-	VocabularySize int     `json:"vocabulary_size"`
-	Cased          bool    `json:"cased"`
-	ValidShare     float64 `json:"valid_share"`
-	Train          Split   `json:"train"`
-	Valid          Split   `json:"valid"`
-	Report         Report  `json:"report"`
+	Format         int               `json:"format"`
+	Source         string            `json:"source,omitempty"` // fingerprint of the files, where the shards are a cache of them
+	VocabularyHash string            `json:"vocabulary_hash"`
+	VocabularySize int               `json:"vocabulary_size"`
+	Text           wordpiece.Options `json:"text"` // how text was normalised
+	ValidShare     float64           `json:"valid_share"`
+	Train          Split             `json:"train"`
+	Valid          Split             `json:"valid"`
+	Report         Report            `json:"report"`
 }
 
 // Split counts what the shards of one split hold.

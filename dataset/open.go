@@ -9,11 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"elektron/dataset/corpus"
 	"elektron/dataset/shard"
 	"elektron/dataset/wordpiece"
 	"elektron/internal/fault"
+
+	"github.com/gofrs/flock"
 )
 
 // Options says where text comes from and what batches to make of it.
@@ -44,6 +47,11 @@ type Prepared struct {
 	Manifest   Manifest // what they hold and what they were built from
 
 	sets []*shard.Set
+}
+
+// Tokenizer encodes text as that of the shards was.
+func (p *Prepared) Tokenizer() *wordpiece.Tokenizer {
+	return wordpiece.New(p.Vocabulary, p.Manifest.Text)
 }
 
 // Close releases the shards. The datasets must not be used afterwards.
@@ -94,13 +102,17 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	if err != nil {
 		return nil, err
 	}
+	unlock, err := lock(ctx, filepath.Join(cache, "lock-"+digest(source)), progress)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	v, err := vocabularyFor(ctx, text, source, cache, o, progress)
 	if err != nil {
 		return nil, err
 	}
-	build := BuildOptions{Vocabulary: v, Cased: o.Cased, Workers: o.Workers, ValidShare: o.ValidShare, Source: source}
-	build = build.withDefaults()
-	build.Folder = filepath.Join(cache, "shards-"+digest(manifestFormat, source, v.Hash(), v.Options(), build.Cased, build.ValidShare))
+	build := BuildOptions{Vocabulary: v, Cased: o.Cased, Workers: o.Workers, ValidShare: o.ValidShare, Source: source}.withDefaults()
+	build.Folder = filepath.Join(cache, "shards-"+digest(manifestFormat, source, v.Hash(), build.text(), build.ValidShare))
 	if IsBuilt(build.Folder) {
 		p, err := openFolder(ctx, build.Folder, o, progress)
 		if err == nil || ctx.Err() != nil || fault.KindOf(err) != fault.Data {
@@ -114,17 +126,33 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	return openFolder(ctx, build.Folder, o, progress)
 }
 
-// rebuild builds the shards of a cache anew. Another process may have done so meanwhile, which is as good.
+// lock keeps other processes from building the same text in the same cache at the same time: the second one
+// waits and finds it done.
+func lock(ctx context.Context, path string, progress func(string)) (unlock func() error, err error) {
+	l := flock.New(path)
+	held, err := l.TryLock()
+	if err == nil && !held {
+		progress("waiting for another process that prepares the same text")
+		_, err = l.TryLockContext(ctx, 100*time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return l.Unlock, fault.Wrap(fault.Storage, err, "dataset: the cache cannot be locked")
+}
+
+// rebuild builds the shards of a cache anew. What killed processes have left of such a build goes first.
 func rebuild(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress func(string)) error {
-	if err := os.RemoveAll(o.Folder); err != nil {
+	old, err := filepath.Glob(filepath.Join(filepath.Dir(o.Folder), buildingPrefix(filepath.Base(o.Folder))+"*"))
+	for _, folder := range append(old, o.Folder) {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	if err != nil {
 		return fault.Wrap(fault.Storage, err, "dataset: old shards cannot be removed")
 	}
 	progress(fmt.Sprintf("tokenising %d files (%.1f MB) into %s", len(text.Files()), float64(text.Size())/1e6, o.Folder))
 	m, err := Build(ctx, text, o, progress)
 	if err != nil {
-		if IsBuilt(o.Folder) {
-			return nil
-		}
 		return err
 	}
 	progress(m.Report.String())

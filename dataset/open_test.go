@@ -4,7 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"elektron/dataset/shard"
@@ -267,6 +270,95 @@ func damages(data []byte) map[string]string {
 		"empty": "", "half a header": string(data[:30]), "half": string(data[:len(data)/2]), "one byte less": string(data[:len(data)-1]),
 		"one byte more": string(data) + "x", "magic": flip(3), "count": flip(8), "huge count": string(data[:8]) + huge[8:],
 		"key": flip(20), "CRC": flip(49), "padding": flip(60), "first example": flip(64), "last example": flip(len(data) - 1),
+	}
+}
+
+// Several processes may start on the same text at once: one builds, the others wait and reuse.
+func TestPrepareAtOnce(t *testing.T) {
+	o := Options{Data: []string{writeTexts(t, 4, 20, 5)}, CacheDir: t.TempDir(), VocabularySize: 200, BatchOptions: options(32)}
+	var built atomic.Int64
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			p, err := Prepare(t.Context(), o, func(line string) {
+				if strings.HasPrefix(line, "tokenising") {
+					built.Add(1)
+				}
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer p.Close()
+			if _, err := p.Train.Batch(0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if built.Load() != 1 {
+		t.Errorf("the text was tokenised %d times", built.Load())
+	}
+}
+
+// What a killed process has left in the cache does not stay there.
+func TestPrepareRemovesUnfinishedBuilds(t *testing.T) {
+	o := Options{Data: []string{writeTexts(t, 2, 10, 3)}, CacheDir: t.TempDir(), VocabularySize: 200}
+	p, _, err := prepare(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(o.CacheDir, buildingPrefix(filepath.Base(p.Folder))+"123")
+	if err := os.Rename(p.Folder, left); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := prepare(t, o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("the unfinished build is still there")
+	}
+}
+
+// A damaged block of tokens is found when it is read, and the error names the shard.
+func TestBatchOfDamagedShard(t *testing.T) {
+	_, folder, err := buildTest(t, writeTexts(t, 2, 20, 5), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, trainFolder, "00000"+shard.Extension)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[200] ^= 1
+	writeFile(t, path, string(data))
+	p, _, err := prepare(t, Options{Data: []string{folder}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Train.Batch(0); fault.KindOf(err) != fault.Data || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want a data error that names %s", err, path)
+	}
+}
+
+// The tokeniser that belongs to the shards is the one they were made with.
+func TestPreparedTokenizer(t *testing.T) {
+	o := Options{Data: []string{writeTexts(t, 2, 10, 3)}, CacheDir: t.TempDir(), VocabularySize: 200}
+	lower, _, err1 := prepare(t, o)
+	o.Cased = true
+	cased, _, err2 := prepare(t, o)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if got := lower.Tokenizer().Encode("GOLD"); slices.Contains(got, lower.Vocabulary.UnknownID()) {
+		t.Errorf("uncased: GOLD is %v", got)
+	}
+	if got := cased.Tokenizer().Encode("GOLD"); !slices.Equal(got, []int32{cased.Vocabulary.UnknownID()}) {
+		t.Errorf("cased: GOLD is %v, but the text has small letters only", got)
+	}
+	if lower.Folder == cased.Folder {
+		t.Error("cased and uncased shards share a folder")
 	}
 }
 

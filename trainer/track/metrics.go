@@ -84,7 +84,7 @@ func unknown(step int64) Metrics {
 func (m Metrics) MarshalJSON() ([]byte, error) {
 	line := strconv.AppendInt([]byte(`{"step":`), m.Step, 10)
 	if m.Split != "" {
-		split, err := json.Marshal(m.Split)
+		split, err := json.Marshal(Printable(m.Split))
 		if err != nil {
 			return nil, err
 		}

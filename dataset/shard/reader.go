@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 
 	"elektron/internal/fault"
@@ -214,16 +215,19 @@ func (r *Reader) AppendTokens(dst []int32, start, n int) ([]int32, error) {
 }
 
 func appendIDs(dst []int32, b []byte, idBytes int) []int32 {
+	n := len(b) / idBytes
+	dst = slices.Grow(dst, n)
+	out := dst[len(dst) : len(dst)+n]
 	if idBytes == 2 {
-		for ; len(b) >= 2; b = b[2:] {
-			dst = append(dst, int32(binary.LittleEndian.Uint16(b)))
+		for i := range out {
+			out[i] = int32(binary.LittleEndian.Uint16(b[2*i:]))
 		}
-		return dst
+	} else {
+		for i := range out {
+			out[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
+		}
 	}
-	for ; len(b) >= 4; b = b[4:] {
-		dst = append(dst, int32(binary.LittleEndian.Uint32(b)))
-	}
-	return dst
+	return dst[:len(dst)+n]
 }
 
 // Verify checks every block of tokens now. It stops early with ctx's error.
@@ -257,16 +261,20 @@ func (r *Reader) verify(block int) error {
 	})
 }
 
-func largest(b []byte, idBytes int) uint32 {
-	top := uint32(0)
-	if idBytes == 2 {
-		for ; len(b) >= 2; b = b[2:] {
-			top = max(top, uint32(binary.LittleEndian.Uint16(b)))
+// largest gives the largest id in b.
+func largest(b []byte, idBytes int) (top uint32) {
+	if idBytes == 4 {
+		for ; len(b) >= 4; b = b[4:] {
+			top = max(top, binary.LittleEndian.Uint32(b))
 		}
 		return top
 	}
-	for ; len(b) >= 4; b = b[4:] {
-		top = max(top, binary.LittleEndian.Uint32(b))
+	for ; len(b) >= 8; b = b[8:] { // four at once: this runs over every token
+		v := binary.LittleEndian.Uint64(b)
+		top = max(top, uint32(v)&0xFFFF, uint32(v)>>16, uint32(v>>32)&0xFFFF, uint32(v>>48))
+	}
+	for ; len(b) >= 2; b = b[2:] {
+		top = max(top, uint32(binary.LittleEndian.Uint16(b)))
 	}
 	return top
 }

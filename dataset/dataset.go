@@ -4,13 +4,15 @@
 //
 // The way of the data, a file each:
 //
-//	build.go   text -> token shards (parallel, deterministic, deduplicated, with a held-out split)
-//	index.go   shards -> examples of one or two segments for a sequence length
-//	order.go   (seed, epoch) -> a permutation of the examples
-//	mask.go    (seed, step, row) -> the positions that the generator must fill in
-//	batch.go   (seed, step) -> Batch
-//	loader.go  batches ahead of time, in order
-//	open.go    Prepare: all of it in one call, reusing what an earlier run has built
+//	pipeline.go  text -> tokens, in parallel and in order
+//	build.go     tokens -> token shards: deduplicated, with a held-out split, described by manifest.go
+//	index.go     shards -> examples of one or two segments for a sequence length, kept by index_cache.go
+//	order.go     (seed, epoch) -> a permutation of the examples
+//	mask.go      (seed, step, row) -> the positions that the generator must fill in
+//	batch.go     (seed, step) -> Batch
+//	loader.go    batches ahead of time, in order
+//	open.go      Prepare: all of it in one call, reusing what an earlier run has built
+//	command.go   the data commands; inspect.go shows examples as text
 package dataset
 
 import "elektron/internal/fault"

@@ -317,6 +317,46 @@ func TestLineOfOneGiBTakesLittleMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryIsFlat reads a text of 64 MB without a blank line, plain and as JSON Lines: what is held does not grow.
+func TestMemoryIsFlat(t *testing.T) {
+	for name, line := range map[string]string{
+		"a.txt":   strings.Repeat("words ", 15) + "\n",
+		"a.jsonl": `{"text":"` + strings.Repeat("words ", 15) + `"}` + "\n",
+	} {
+		corpus, err := Open([]string{put(t, map[string]string{name: "x"})}, Options{MaxDocument: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		block := strings.Repeat(line, 1000)
+		corpus.files[0].open = func() (io.ReadCloser, error) {
+			var parts []io.Reader
+			for range (64 << 20) / len(block) {
+				parts = append(parts, strings.NewReader(block))
+			}
+			return io.NopCloser(io.MultiReader(parts...)), nil
+		}
+		read, sampled, most := 0, 0, uint64(0)
+		for d, err := range corpus.Documents(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range d.Sentences {
+				read += len(s)
+			}
+			if read-sampled > 4<<20 {
+				sampled = read
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapAlloc)
+			}
+		}
+		if read < 50<<20 || most > 16<<20 {
+			t.Errorf("%s: %d bytes read with up to %d held, want at most 16 MiB", name, read, most)
+		}
+	}
+}
+
 func TestStopAndCancel(t *testing.T) {
 	folder := put(t, map[string]string{"a.txt": strings.Repeat("one.\n\n", 100), "b.parquet": parquetFile(t, 3, "a", "b", "c", "d")})
 	corpus, err := Open([]string{folder}, Options{})
@@ -378,5 +418,31 @@ func TestSharedCorpora(t *testing.T) {
 			t.Errorf("%s: files read alone give other documents", name)
 		}
 		t.Logf("%s: %+v", name, corpus.Counts())
+	}
+}
+
+// TestDamagedParquet: whichever byte is wrong, an error at most, never a panic.
+func TestDamagedParquet(t *testing.T) {
+	table := []byte(parquetFile(t, 2, "one", "null", strings.Repeat("three ", 50)))
+	corpus, err := Open([]string{put(t, map[string]string{"a.parquet": string(table)})}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, failed := corpus.Files()[0].Path, 0
+	for i := range table {
+		table[i] ^= 0x41
+		if err := os.WriteFile(path, table, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		table[i] ^= 0x41
+		if _, err := collect(t, corpus); err != nil {
+			failed++
+			if fault.KindOf(err) != fault.Data {
+				t.Errorf("byte %d: %v", i, err)
+			}
+		}
+	}
+	if failed < len(table)/10 {
+		t.Errorf("only %d of %d damaged bytes were noticed", failed, len(table))
 	}
 }

@@ -1,10 +1,12 @@
 package corpus
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -42,7 +44,7 @@ func readParquet(p *pass) error {
 }
 
 func (p *pass) badParquet(where string, err error) error {
-	if fault.KindOf(err) != fault.Internal { // the disk's
+	if errno := syscall.Errno(0); errors.As(err, &errno) { // the system's, not the library's
 		return fault.Wrap(fault.Storage, err, "corpus: %s: cannot be read", p.file.Path)
 	}
 	return p.bad(": not a sound Parquet file %s (%w); get it again, or leave it out", where, err)

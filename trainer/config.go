@@ -24,6 +24,7 @@ type DataConfig struct {
 	Paths      []string `yaml:"paths" doc:"text files, globs or folders, or a folder of shards; empty reads the Go installation's doc comments"`
 	Vocab      string   `yaml:"vocab" doc:"vocabulary file; empty trains one"`
 	VocabSize  int      `yaml:"vocab_size" doc:"size of a trained vocabulary"`
+	Cased      bool     `yaml:"cased" doc:"keep upper case and accents"`
 	SeqLen     int      `yaml:"seq_len" doc:"tokens of an example, 8 to 512"`
 	BatchSize  int      `yaml:"batch_size" doc:"examples of a step, over all devices"`
 	MaskProb   float64  `yaml:"mask_prob" doc:"share of the tokens that is masked"`
@@ -123,7 +124,7 @@ func (c *Config) frozen() map[string]string {
 		{"model.intermediate_size", m.IntermediateSize}, {"model.max_positions", m.MaxPositions}, {"model.token_types", m.TokenTypes},
 		{"model.activation", m.Activation}, {"the generator", fmt.Sprintf("%+v", m.GeneratorEncoder())},
 		{"data.seq_len", c.Data.SeqLen}, {"data.batch_size", c.Data.BatchSize}, {"data.mask_prob", c.Data.MaskProb},
-		{"data.whole_word", c.Data.WholeWord}, {"data.one_segment", c.Data.OneSegment},
+		{"data.whole_word", c.Data.WholeWord}, {"data.cased", c.Data.Cased}, {"data.one_segment", c.Data.OneSegment},
 		{"run.seed", c.Run.Seed}, {"optim.name", c.Optim.Name},
 	} {
 		f[v.key] = fmt.Sprint(v.value)

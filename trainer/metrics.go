@@ -69,30 +69,12 @@ func (s *stopwatch) reset() { *s = stopwatch{began: time.Now(), warm: s.warm} }
 
 // openTrackers opens everything that follows the run, at the step it goes on from.
 func (r *run) openTrackers(progress io.Writer) (err error) {
-	out := r.config.Run.Out
-	path := filepath.Join(out, "metrics.jsonl")
-	if r.jsonl, err = track.OpenJSONL(path, r.done); err != nil {
+	c := &r.config.Run
+	if r.folder, err = track.OpenFolder(c.Out, r.done, track.Run{Title: "elektron: " + c.Out, Facts: r.facts()}); err != nil {
 		return err
 	}
-	history, err := track.ReadMetrics(path)
-	if err != nil {
-		return err
-	}
-	for i := range history {
-		if history[i].Split == track.Valid {
-			if r.first == nil {
-				r.first = &history[i]
-			}
-			r.last = &history[i]
-		}
-	}
-	board, err := track.OpenTensorBoard(filepath.Join(out, "tb"), r.done)
-	if err != nil {
-		return err
-	}
-	r.console = track.NewConsole(progress, r.config.Run.Steps, r.done)
-	report := track.NewReport(filepath.Join(out, "report.html"), track.Run{Title: "elektron: " + out, Facts: r.facts()}, history)
-	r.trackers = track.All{r.jsonl, board, report, r.console}
+	r.console = track.NewConsole(progress, c.Steps, r.done)
+	r.trackers = track.All{r.folder, r.console}
 	return nil
 }
 
@@ -135,26 +117,40 @@ func (r *run) banner(w io.Writer, resumed bool) {
 	fmt.Fprintf(w, "  %-7s %s, %s\n", "output", track.Printable(r.config.Run.Out), from)
 }
 
-// finished says that there was nothing left to do.
-func (r *run) finished(w io.Writer) error {
-	fmt.Fprintf(w, "%s has all of its %d steps.\n", r.config.Run.Out, r.config.Run.Steps)
-	r.next(w)
-	return nil
-}
-
 // summary ends the run: what was reached, where it lies, what to do next.
 func (r *run) summary(w io.Writer) error {
-	fmt.Fprintf(w, "\ndone: %d steps in %s\n", r.done, time.Duration(r.elapsed()*float64(time.Second)).Round(time.Second))
-	if r.first != nil && r.last != nil {
-		f, l := r.first, r.last
-		fmt.Fprintf(w, "held-out: mlm_loss %.3f -> %.3f (%+.3f nats), rtd_loss %.4f -> %.4f, rtd_auc %.3f -> %.3f\n",
-			f.MLMLoss, l.MLMLoss, l.MLMLoss-f.MLMLoss, f.RTDLoss, l.RTDLoss, f.RTDAUC, l.RTDAUC)
-	}
 	out := r.config.Run.Out
+	err := r.trackers.Finish()
+	r.trackers = nil
+	if err != nil {
+		return err
+	}
+	history, err := track.ReadMetrics(filepath.Join(out, "metrics.jsonl"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\ndone: all %d steps, %s in this session\n", r.config.Run.Steps, time.Since(r.began).Round(time.Second))
+	if first, last := validations(history); last != nil {
+		fmt.Fprintf(w, "held-out: mlm_loss %.3f -> %.3f (%+.3f nats), rtd_loss %.4f -> %.4f, rtd_auc %.3f -> %.3f\n",
+			first.MLMLoss, last.MLMLoss, last.MLMLoss-first.MLMLoss, first.RTDLoss, last.RTDLoss, first.RTDAUC, last.RTDAUC)
+	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(checkpointFolder(out), fmt.Sprintf("step-%08d", r.done)))
 	fmt.Fprintf(w, "metrics:    %s\nreport:     %s\n", filepath.Join(out, "metrics.jsonl"), filepath.Join(out, "report.html"))
 	r.next(w)
 	return nil
+}
+
+// validations are the first and the last one of a run, nil where there is none.
+func validations(history []track.Metrics) (first, last *track.Metrics) {
+	for i := range history {
+		if history[i].Split == track.Valid {
+			last = &history[i]
+			if first == nil {
+				first = last
+			}
+		}
+	}
+	return first, last
 }
 
 func (r *run) next(w io.Writer) {

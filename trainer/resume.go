@@ -69,21 +69,13 @@ func (s *savedRun) fits(c *Config, vocabulary string) error {
 func vocabularyFile(out string) string { return filepath.Join(out, "vocab.txt") }
 
 // dataOptions are the data's options; a run that goes on keeps its own vocabulary.
-func dataOptions(c *Config) (dataset.Options, error) {
-	cache := c.Data.Cache
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return dataset.Options{}, fault.New(fault.Storage, "trainer: no cache folder: %w; set --set data.cache=FOLDER", err)
-		}
-		cache = filepath.Join(user, "elektron", "data")
-	}
-	o := dataset.Options{Data: c.Data.Paths, Vocabulary: c.Data.Vocab, VocabularySize: c.Data.VocabSize, CacheDir: cache,
+func dataOptions(c *Config) dataset.Options {
+	o := dataset.Options{Data: c.Data.Paths, Vocabulary: c.Data.Vocab, VocabularySize: c.Data.VocabSize, CacheDir: c.Data.Cache, Cased: c.Data.Cased,
 		Workers: c.Data.Workers, BatchOptions: c.batchOptions()}
 	if own := vocabularyFile(c.Run.Out); o.Vocabulary == "" && exists(own) {
 		o.Vocabulary = own
 	}
-	return o, nil
+	return o
 }
 
 func exists(path string) bool {

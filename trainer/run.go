@@ -26,14 +26,12 @@ type run struct {
 	data    *dataset.Prepared
 	step    *Step
 	done    int64   // steps done
-	earlier float64 // seconds of training in earlier sessions
 	began   time.Time
+	earlier float64 // seconds of earlier sessions
 
 	console  *track.Console
-	trackers track.All
-	jsonl    *track.JSONL
-	first    *track.Metrics // validation before the first step, for the summary
-	last     *track.Metrics // newest validation
+	folder   *track.Folder
+	trackers track.All // both of them
 	guard    guard
 	saves    saves
 }
@@ -50,11 +48,10 @@ func Pretrain(ctx context.Context, c *Config, s *settings.Settings, progress, re
 	if err := r.open(ctx, s, progress); err != nil {
 		return err
 	}
-	if r.done >= c.Run.Steps {
-		return r.finished(results)
-	}
-	if err := r.train(ctx); err != nil {
-		return err
+	if r.done < c.Run.Steps {
+		if err := r.train(ctx); err != nil {
+			return err
+		}
 	}
 	return r.summary(results)
 }
@@ -90,11 +87,7 @@ func (r *run) open(ctx context.Context, s *settings.Settings, progress io.Writer
 // prepare reads the text and settles what follows from the vocabulary.
 func (r *run) prepare(ctx context.Context, say func(string)) (err error) {
 	c := &r.config
-	options, err := dataOptions(c)
-	if err != nil {
-		return err
-	}
-	if r.data, err = dataset.Prepare(ctx, options, say); err != nil {
+	if r.data, err = dataset.Prepare(ctx, dataOptions(c), say); err != nil {
 		return err
 	}
 	size := r.data.Vocabulary.Size()
@@ -216,10 +209,6 @@ func (r *run) validate() error {
 	}
 	m := r.lossMetrics(&sum.Statistics)
 	m.Split = track.Valid
-	if r.first == nil {
-		r.first = &m
-	}
-	r.last = &m
 	return r.trackers.Log(m)
 }
 
@@ -280,7 +269,7 @@ func (r *run) saveNow() error {
 	if err != nil {
 		return err
 	}
-	if err := r.jsonl.Sync(); err != nil {
+	if err := r.folder.Sync(); err != nil {
 		return err
 	}
 	meta, err := r.meta()

@@ -25,7 +25,7 @@ type run struct {
 	device  *platform.Device
 	data    *dataset.Prepared
 	step    *Step
-	done    int64   // steps done
+	done    int64 // steps done
 	began   time.Time
 	earlier float64 // seconds of earlier sessions
 
@@ -46,6 +46,9 @@ func Pretrain(ctx context.Context, c *Config, s *settings.Settings, progress, re
 	r := &run{config: *c, began: time.Now()}
 	defer r.close()
 	if err := r.open(ctx, s, progress); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return fault.New(fault.Preempted, "trainer: stopped by a signal before the first step; nothing is lost, run the same command again")
+		}
 		return err
 	}
 	if r.done < c.Run.Steps {

@@ -70,6 +70,19 @@ func pretrain(ctx context.Context, c Config) error {
 	return Pretrain(ctx, &c, settings.New(&c), io.Discard, io.Discard)
 }
 
+// trigger is a terminal on which the signal comes as soon as a text shows up.
+type trigger struct {
+	text string
+	fire func()
+}
+
+func (t *trigger) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(t.text)) {
+		t.fire()
+	}
+	return len(p), nil
+}
+
 // lines are the metrics of a run without what depends on the clock.
 func lines(t *testing.T, out string) []string {
 	t.Helper()
@@ -142,10 +155,13 @@ func TestPulse(t *testing.T) {
 	}
 
 	stopped := out("stopped")
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // as if the signal came during the first step
-	if err := pretrain(ctx, stopped); fault.ExitCode(err) != 75 {
-		t.Fatalf("stopped run: %v, want exit code 75", err)
+	for _, at := range []string{"elektron:", "step 0/", "step 7/"} { // before the data, before the first step, later
+		ctx, cancel := context.WithCancel(context.Background())
+		config := stopped
+		err := Pretrain(ctx, &config, settings.New(&config), &trigger{at, cancel}, io.Discard)
+		if cancel(); fault.ExitCode(err) != 75 {
+			t.Fatalf("stopped at %q: %v, want exit code 75", at, err)
+		}
 	}
 	must.M(pretrain(context.Background(), stopped))
 	sameRun(t, "stopped and resumed", whole.Run.Out, stopped.Run.Out)

@@ -155,7 +155,7 @@ func TestPulse(t *testing.T) {
 	}
 
 	stopped := out("stopped")
-	for _, at := range []string{"elektron:", "step 0/", "step 7/"} { // before the data, before the first step, later
+	for _, at := range []string{"token", "elektron:", "step 7/", "step 20/"} { // before the first step, during it, later
 		ctx, cancel := context.WithCancel(context.Background())
 		config := stopped
 		err := Pretrain(ctx, &config, settings.New(&config), &trigger{at, cancel}, io.Discard)

@@ -14,10 +14,7 @@ import (
 
 // JSONL writes metrics.jsonl, one object a line. Each line is one write to the file, so that a killed process leaves at
 // most its last line torn.
-type JSONL struct {
-	file *os.File
-	size int64 // bytes of whole lines
-}
+type JSONL struct{ out *appender }
 
 // OpenJSONL opens the file for a run that goes on after the given step, 0 for a fresh one. Lines past that step, which
 // the resumed run will write again, and torn lines are dropped. Log a step's metrics and validation before its checkpoint is saved: then nothing is
@@ -26,16 +23,11 @@ func OpenJSONL(path string, step int64) (*JSONL, error) {
 	if err := keepUpTo(path, step); err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "track: cannot prepare %s", path)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := openAppender(path, 0)
 	if err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "track: cannot open %s", path)
+		return nil, err
 	}
-	info, err := file.Stat()
-	if err != nil {
-		file.Close()
-		return nil, fault.Wrap(fault.Storage, err, "track: cannot open %s", path)
-	}
-	return &JSONL{file: file, size: info.Size()}, nil
+	return &JSONL{out}, nil
 }
 
 // Log appends one line.
@@ -44,26 +36,14 @@ func (j *JSONL) Log(m Metrics) error {
 	if err != nil {
 		return err
 	}
-	n, err := j.file.Write(append(line, '\n'))
-	if err != nil {
-		if n > 0 { // half a line would spoil the next one
-			err = errors.Join(err, j.file.Truncate(j.size))
-		}
-		return fault.Wrap(fault.Storage, err, "track: cannot write %s", j.file.Name())
-	}
-	j.size += int64(n)
-	return nil
+	return j.out.add(append(line, '\n'))
 }
 
 // Sync makes the lines so far durable, should the machine itself stop. Call it before a checkpoint.
-func (j *JSONL) Sync() error {
-	return fault.Wrap(fault.Storage, j.file.Sync(), "track: cannot write %s", j.file.Name())
-}
+func (j *JSONL) Sync() error { return j.out.sync() }
 
 // Finish makes every line durable and closes the file.
-func (j *JSONL) Finish() error {
-	return errors.Join(j.Sync(), j.file.Close())
-}
+func (j *JSONL) Finish() error { return errors.Join(j.out.sync(), j.out.close()) }
 
 // keepUpTo rewrites the file at once without the lines past step and without those that are no metrics.
 func keepUpTo(path string, step int64) error {

@@ -17,7 +17,7 @@ import (
 
 // TensorBoard writes event files into two folders, train and valid, which TensorBoard shows as two runs in the same
 // charts.
-type TensorBoard struct{ train, valid *eventFile }
+type TensorBoard struct{ train, valid *appender }
 
 // OpenTensorBoard begins new event files under dir for a run that goes on after the given step, 0 for a fresh one. TensorBoard
 // then hides what earlier files say about later steps.
@@ -28,8 +28,7 @@ func OpenTensorBoard(dir string, step int64) (*TensorBoard, error) {
 	}
 	valid, err := createEvents(filepath.Join(dir, "valid"), step)
 	if err != nil {
-		train.file.Close()
-		return nil, err
+		return nil, errors.Join(err, train.close())
 	}
 	return &TensorBoard{train, valid}, nil
 }
@@ -45,15 +44,16 @@ func (t *TensorBoard) Log(m Metrics) error {
 		summary = protowire.AppendTag(summary, summaryValue, protowire.BytesType)
 		summary = protowire.AppendBytes(summary, scalar(f.group+"/"+f.key, value))
 	}
+	event := newEvent(m.Step, eventSummary, summary)
 	if m.Split == Valid {
-		return t.valid.write(m.Step, eventSummary, summary)
+		return t.valid.add(event)
 	}
-	return t.train.write(m.Step, eventSummary, summary)
+	return t.train.add(event)
 }
 
 // Finish closes the files.
 func (t *TensorBoard) Finish() error {
-	return errors.Join(t.train.file.Close(), t.valid.file.Close())
+	return errors.Join(t.train.close(), t.valid.close())
 }
 
 // Field numbers of TensorFlow's event.proto and summary.proto.
@@ -77,10 +77,8 @@ func scalar(tag string, value float64) []byte {
 	return protowire.AppendFixed32(message, math.Float32bits(float32(value)))
 }
 
-// eventFile is one file of events in TFRecord framing.
-type eventFile struct{ file *os.File }
-
-func createEvents(dir string, step int64) (*eventFile, error) {
+// createEvents begins an event file in dir.
+func createEvents(dir string, step int64) (*appender, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "track: cannot make %s", dir)
 	}
@@ -90,34 +88,30 @@ func createEvents(dir string, step int64) (*eventFile, error) {
 	}
 	// TensorBoard reads the files of a folder in the order of their names.
 	name := fmt.Sprintf("events.out.tfevents.%020d.%s", time.Now().UnixNano(), filepath.Base(host))
-	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644)
+	events, err := openAppender(filepath.Join(dir, name), os.O_EXCL)
 	if err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "track: cannot make an event file in %s", dir)
+		return nil, err
 	}
-	events := &eventFile{file}
-	err = events.write(0, eventFileVersion, []byte("brain.Event:2"))
+	err = events.add(newEvent(0, eventFileVersion, []byte("brain.Event:2")))
 	if err == nil && step > 0 {
 		session := protowire.AppendTag(nil, sessionStatus, protowire.VarintType)
-		err = events.write(step+1, eventSessionLog, protowire.AppendVarint(session, sessionStart))
+		err = events.add(newEvent(step+1, eventSessionLog, protowire.AppendVarint(session, sessionStart)))
 	}
 	if err != nil {
-		file.Close()
-		return nil, err
+		return nil, errors.Join(err, events.close())
 	}
 	return events, nil
 }
 
-// write appends one event, whose content is a string or a message, in a single write.
-func (e *eventFile) write(step int64, kind protowire.Number, content []byte) error {
+// newEvent is one event, whose content is a string or a message, framed.
+func newEvent(step int64, kind protowire.Number, content []byte) []byte {
 	now := float64(time.Now().UnixMicro()) / 1e6
 	event := protowire.AppendTag(nil, eventWallTime, protowire.Fixed64Type)
 	event = protowire.AppendFixed64(event, math.Float64bits(now))
 	event = protowire.AppendTag(event, eventStep, protowire.VarintType)
 	event = protowire.AppendVarint(event, uint64(step))
 	event = protowire.AppendTag(event, kind, protowire.BytesType)
-	event = protowire.AppendBytes(event, content)
-	_, err := e.file.Write(frame(event))
-	return fault.Wrap(fault.Storage, err, "track: cannot write %s", e.file.Name())
+	return frame(protowire.AppendBytes(event, content))
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

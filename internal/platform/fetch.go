@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/gomlx/go-xla/installer"
 )
@@ -54,14 +56,22 @@ func pip(ctx context.Context, arguments ...string) error {
 	command := exec.CommandContext(ctx, python, arguments...)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
+	command.WaitDelay = time.Second // python3 may be a wrapper whose child outlives it
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("%w: %s", err, complaint(output.String()))
 	}
 	return nil
 }
 
-// complaint is the line of pip's output that says what went wrong, short enough for a sentence.
+// complaint is the line of pip's output that says what went wrong, short enough for a sentence and
+// without the control characters that pip colours it with.
 func complaint(output string) string {
+	output = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, output)
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	line := lines[len(lines)-1]
 	for _, l := range lines {

@@ -60,12 +60,18 @@ func (s *store) has(platform string) bool {
 	return err == nil
 }
 
-// obtain finds the installed plugin or, where it is missing, installs it. A plugin that is there but
-// differs from its pin is an error: it is never replaced behind the user's back.
+// obtain finds the installed plugin or, where it is missing, installs it, unless libraries come with it:
+// gigabytes are fetched only by command. A plugin that is there but differs from its pin is an error: it
+// is never replaced behind the user's back.
 func (s *store) obtain(ctx context.Context, p pin, offline bool, progress func(string)) (Plugin, error) {
 	found, err := s.find(p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return found, err
+	}
+	if len(p.libraries) > 0 {
+		return Plugin{}, fault.New(fault.Device,
+			"platform: the %s plugin (%s) is not installed at %s; run `elektron platform install %s` once (it fetches 3 GB and takes 5 GB of disk), or name a plugin with --plugin PATH",
+			p.platform, p, s.path(p), p.platform)
 	}
 	if offline {
 		return Plugin{}, fault.New(fault.Device,

@@ -11,6 +11,7 @@ type normalizer struct {
 
 	runes   []rune // the word so far; no more than maxWordRunes+1 are kept
 	barrier int    // combining marks are not sorted across this index
+	parts   []rune // a code point's decomposition
 	bytes   []byte // the word as UTF-8
 }
 
@@ -22,6 +23,11 @@ func newNormalizer(o Options) normalizer {
 		classes: denseClasses(), lowercase: !o.Cased,
 		strip: o.Accents == StripAccents || o.Accents == AccentsAsCase && !o.Cased,
 	}
+}
+
+// clone returns a normalizer for another goroutine, with a count of its own.
+func (n *normalizer) clone() normalizer {
+	return normalizer{classes: n.classes, lowercase: n.lowercase, strip: n.strip}
 }
 
 // emitter takes a normalised word, valid until it returns; nil stands for a word of more than maxWordRunes.
@@ -84,7 +90,8 @@ func (n *normalizer) decompose(r rune, c class, emit emitter) {
 		n.add(r, c, emit)
 		return
 	}
-	for _, part := range decomposition(r) {
+	n.parts = appendDecomposition(n.parts[:0], r)
+	for _, part := range n.parts {
 		n.add(part, n.classOf(part), emit)
 	}
 }

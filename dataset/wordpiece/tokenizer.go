@@ -25,7 +25,7 @@ const (
 
 // Tokenizer encodes text. It keeps a cache of words and scratch buffers: it must not be used by two
 // goroutines at once. Clone gives each goroutine its own; clones share everything that is large but
-// the cache (4 MB each).
+// the cache (1 MB each).
 type Tokenizer struct {
 	*matcher
 	normalizer normalizer
@@ -35,7 +35,7 @@ type Tokenizer struct {
 // matcher is the immutable part, shared by clones.
 type matcher struct {
 	vocabulary *Vocabulary
-	tokens     *trie
+	tokens     trie
 	bytes      [256]byteKind
 	punct      [128]int32 // ids of ASCII punctuation
 	special    []specialToken
@@ -73,9 +73,7 @@ func (m *matcher) wordID(word []byte) int32 {
 
 // Clone returns a tokenizer for another goroutine, with an empty cache and a count of its own.
 func (t *Tokenizer) Clone() *Tokenizer {
-	clone := &Tokenizer{matcher: t.matcher, normalizer: t.normalizer, cache: newCache()}
-	clone.normalizer.runes, clone.normalizer.bytes, clone.normalizer.replaced = nil, nil, 0
-	return clone
+	return &Tokenizer{matcher: t.matcher, normalizer: t.normalizer.clone(), cache: newCache()}
 }
 
 // Vocabulary is the one that the tokenizer was made with.
@@ -153,7 +151,7 @@ func (m *matcher) appendWord(dst []int32, word []byte) []int32 {
 	if word == nil {
 		return append(dst, m.vocabulary.unknown)
 	}
-	start, node := len(dst), uint32(wordStart)
+	start, node := len(dst), int32(wordStart)
 	for len(word) > 0 {
 		id, n := m.tokens.longest(node, word)
 		if n == 0 {

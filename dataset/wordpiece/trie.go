@@ -1,7 +1,7 @@
 package wordpiece
 
 import (
-	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -11,72 +11,133 @@ const (
 	continuation = 1 // tokens that go on in it, without their ##
 )
 
-const noToken = int32(-1)
+// What stands in a node for its parent or token where it has none.
+const (
+	none = int32(-1)
+	root = int32(-2) // a start node, taken but nobody's child
+)
 
-// trie finds the longest token at the start of some bytes. Its edges are in one open-addressing hash table.
-type trie struct {
-	edges []edge
-	shift uint8
-	token []int32 // by node: the id of the token that ends there, or noToken
+// trie finds the longest token at the start of some bytes. It is a double-array trie (Aoe, 1989): the child
+// of a node by byte b is at the node's base+b, if the node is the parent noted there.
+type trie []node
+
+type node struct {
+	base   int32 // where the children are, from base to base+255
+	parent int32 // none where the place is free
+	token  int32 // the id of the token that ends here, or none
 }
 
-type edge struct {
-	key  uint64 // node<<8 | byte, plus one, so that 0 is a free place
-	node uint32
+// branch is a node whose children are still to be placed: those of the tokens, sorted, that reach it after depth bytes.
+type branch struct {
+	node   int32
+	depth  int
+	tokens []key
 }
 
-// newTrie indexes the tokens by their place in the list.
-func newTrie(tokens []string) *trie {
-	size := 0
-	for _, token := range tokens {
-		size += len(token)
-	}
-	logSize := bits.Len(uint(2*size + 16))
-	t := &trie{edges: make([]edge, 1<<logSize), shift: uint8(64 - logSize), token: []int32{noToken, noToken}}
+type key struct {
+	text string
+	id   int32
+}
+
+// newTrie indexes tokens by their place in the list.
+func newTrie(tokens []string) trie {
+	var starts, continuations []key
 	for id, token := range tokens {
-		t.insert(wordStart, token, int32(id))
+		starts = append(starts, key{token, int32(id)})
 		if rest, ok := strings.CutPrefix(token, ContinuationPrefix); ok && rest != "" {
-			t.insert(continuation, rest, int32(id))
+			continuations = append(continuations, key{rest, int32(id)})
 		}
 	}
-	return t
-}
-
-func (t *trie) insert(node uint32, token string, id int32) {
-	for i := range len(token) {
-		e := t.find(node, token[i])
-		if e.key == 0 {
-			*e = edge{edgeKey(node, token[i]), uint32(len(t.token))}
-			t.token = append(t.token, noToken)
-		}
-		node = e.node
+	b := trieBuilder{nodes: trie{{0, root, none}, {0, root, none}}, free: 2}
+	b.branches = []branch{{wordStart, 0, sorted(starts)}, {continuation, 0, sorted(continuations)}}
+	for len(b.branches) > 0 {
+		next := b.branches[0]
+		b.branches = b.branches[1:]
+		b.grow(next)
 	}
-	t.token[node] = id
+	return b.nodes
 }
 
-func edgeKey(node uint32, b byte) uint64 { return uint64(node)<<8 + uint64(b) + 1 }
+func sorted(keys []key) []key {
+	slices.SortFunc(keys, func(a, b key) int { return strings.Compare(a.text, b.text) })
+	return keys
+}
 
-// find returns the place of the edge from a node by a byte, with key 0 where there is none.
-func (t *trie) find(node uint32, b byte) *edge {
-	key := edgeKey(node, b)
-	mask := uint64(len(t.edges) - 1)
-	for i := key * 0x9e3779b97f4a7c15 >> t.shift; ; i++ {
-		if e := &t.edges[i&mask]; e.key == key || e.key == 0 {
-			return e
+// trieBuilder places nodes breadth first, so that those that every word passes lie close together.
+type trieBuilder struct {
+	nodes    trie
+	branches []branch
+	free     int32 // places below are taken, or so thinly free that they are left
+}
+
+// grow places the children of a branch.
+func (b *trieBuilder) grow(parent branch) {
+	keys := parent.tokens
+	if len(keys) > 0 && len(keys[0].text) == parent.depth {
+		b.nodes[parent.node].token = keys[0].id
+		keys = keys[1:]
+	}
+	children, groups := split(keys, parent.depth)
+	if len(children) == 0 {
+		return
+	}
+	base := b.fit(children)
+	b.nodes[parent.node].base = base
+	for i, c := range children {
+		b.nodes[base+int32(c)].parent = parent.node
+		b.branches = append(b.branches, branch{base + int32(c), parent.depth + 1, groups[i]})
+	}
+}
+
+// split groups sorted keys by their byte at depth.
+func split(keys []key, depth int) (bytes []byte, groups [][]key) {
+	for start := 0; start < len(keys); {
+		c, end := keys[start].text[depth], start+1
+		for end < len(keys) && keys[end].text[depth] == c {
+			end++
 		}
+		bytes, groups = append(bytes, c), append(groups, keys[start:end])
+		start = end
+	}
+	return bytes, groups
+}
+
+// fit returns a base where the places of all children are free.
+func (b *trieBuilder) fit(children []byte) int32 {
+	taken := int32(0)
+	for place := max(b.free, int32(children[0])+1); ; place++ {
+		base := place - int32(children[0])
+		b.extend(base + 256)
+		if b.nodes[place].parent != none {
+			taken++
+			continue
+		}
+		if !slices.ContainsFunc(children, func(c byte) bool { return b.nodes[base+int32(c)].parent != none }) {
+			if searched := place - b.free + 1; taken > searched-searched/16 {
+				b.free = place
+			}
+			return base
+		}
+	}
+}
+
+// extend adds free places up to size.
+func (b *trieBuilder) extend(size int32) {
+	for int32(len(b.nodes)) < size {
+		b.nodes = append(b.nodes, node{0, none, none})
 	}
 }
 
 // longest returns the id and the bytes of the longest token that text begins with, going from a start node;
 // length 0 where there is none.
-func (t *trie) longest(node uint32, text []byte) (id int32, length int) {
+func (t trie) longest(from int32, text []byte) (id int32, length int) {
 	for i, b := range text {
-		e := t.find(node, b)
-		if e.key == 0 {
+		at := t[from].base + int32(b)
+		if t[at].parent != from {
 			break
 		}
-		node = e.node
-		if token := t.token[node]; token != noToken {
+		from = at
+		if token := t[at].token; token != none {
 			id, length = token, i+1
 		}
 	}

@@ -57,7 +57,8 @@ func searchClass(r rune) class {
 	if lower(r) != r {
 		found |= recased
 	}
-	if len(decomposition(r)) > 0 {
+	var scratch [8]rune
+	if len(appendDecomposition(scratch[:0], r)) > 0 {
 		found |= decomposes
 	}
 	return found
@@ -75,31 +76,34 @@ func combiningClass(r rune) uint8 {
 	return 0
 }
 
-// decomposition is the full canonical decomposition, nil where NFD leaves the code point as it is. HF's
-// tables end before Unicode 11: what later versions decompose stays whole, whatever x/text's version.
-func decomposition(r rune) []rune {
+// appendDecomposition appends the full canonical decomposition of a code point, nothing where NFD leaves it as it
+// is. HF's tables end before Unicode 11: what later versions decompose stays whole, whatever x/text's version.
+func appendDecomposition(dst []rune, r rune) []rune {
 	switch {
 	case r >= hangulFirst && r <= hangulLast:
-		return hangul(r)
+		return appendHangul(dst, r-hangulFirst)
 	case r == 0x105C9, r == 0x105E4, r == 0x11938, 0x11380 <= r && r <= 0x113FF, 0x16100 <= r && r <= 0x1613F, 0x16D40 <= r && r <= 0x16D7F:
-		return nil
+		return dst
 	}
 	var buffer [utf8.UTFMax]byte
-	n := utf8.EncodeRune(buffer[:], r)
-	return []rune(string(norm.NFD.Properties(buffer[:n]).Decomposition()))
+	size := utf8.EncodeRune(buffer[:], r)
+	for rest := norm.NFD.Properties(buffer[:size]).Decomposition(); len(rest) > 0; rest = rest[size:] {
+		r, size = utf8.DecodeRune(rest)
+		dst = append(dst, r)
+	}
+	return dst
 }
 
 const hangulFirst, hangulLast = 0xAC00, 0xD7A3
 
-// hangul splits a syllable into its two or three letters (Unicode Standard, section 3.12).
-func hangul(r rune) []rune {
+// appendHangul appends the two or three letters of a syllable by its index (Unicode Standard, section 3.12).
+func appendHangul(dst []rune, index rune) []rune {
 	const leading, vowel, trailing, vowels, trailings = 0x1100, 0x1161, 0x11A7, 21, 28
-	s := r - hangulFirst
-	letters := []rune{leading + s/(vowels*trailings), vowel + s%(vowels*trailings)/trailings}
-	if t := s % trailings; t != 0 {
-		letters = append(letters, trailing+t)
+	dst = append(dst, leading+index/(vowels*trailings), vowel+index%(vowels*trailings)/trailings)
+	if t := index % trailings; t != 0 {
+		dst = append(dst, trailing+t)
 	}
-	return letters
+	return dst
 }
 
 // lower is the simple lower case of Unicode 17, which HF uses, whatever the version of Go's tables. U+0130

@@ -1,6 +1,7 @@
 package track
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -20,23 +21,23 @@ const (
 // point is a step and a value; in JSON [step, value].
 type point [2]float64
 
-// chart is one value over the steps, drawn. Its exported fields are the template's; those with a JSON name are read by the page's script.
+// chart is one value over the steps, drawn. Its exported fields are what the template shows.
 type chart struct {
-	Number      int        `json:"-"`
-	Title       string     `json:"-"`
-	TrainNow    string     `json:"-"`
-	ValidNow    string     `json:"-"`
-	RawPath     string     `json:"-"` // training as it was
-	TrainPath   string     `json:"-"` // training, smoothed if there are many points
-	ValidPath   string     `json:"-"`
-	ValidDots   []point    `json:"-"` // in the drawing's units
-	XTicks      []tick     `json:"-"`
-	YTicks      []tick     `json:"-"`
-	Train       []point    `json:"train"`
-	Valid       []point    `json:"valid"`
-	Steps       [2]float64 `json:"steps"`
-	Range       [2]float64 `json:"range"`
-	Logarithmic bool       `json:"log"`
+	Number             int
+	Title              string
+	TrainNow, ValidNow string // the latest values
+	RawPath, TrainPath string // training as it was, and smoothed; only TrainPath if there are few points
+	ValidPath          string
+	ValidDots          []point // in the drawing's units
+	XTicks, YTicks     []tick
+	train, valid       []point
+	steps, values      [2]float64 // what the axes span
+	logarithmic        bool
+}
+
+// MarshalJSON gives the page's script the values.
+func (c *chart) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{"train": c.train, "valid": c.valid, "steps": c.steps})
 }
 
 // tick is a label at a place of an axis, in the drawing's units.
@@ -47,30 +48,30 @@ type tick struct {
 
 // newChart draws field f, or returns nil if it has no finite value.
 func newChart(f field, train, valid []Metrics) *chart {
-	c := &chart{Title: f.title, Train: points(f, train), Valid: points(f, valid)}
+	c := &chart{Title: f.title, train: points(f, train), valid: points(f, valid)}
 	if f.training {
-		c.Valid = []point{}
+		c.valid = []point{}
 	}
-	all := append(append([]point{}, c.Train...), c.Valid...)
+	all := append(append([]point{}, c.train...), c.valid...)
 	if len(all) == 0 || f.key == "mfu" && onlyZeros(all) {
 		return nil
 	}
-	c.Steps, c.Range = [2]float64{0, extent(all, 0)[1]}, extent(all, 1)
-	c.Logarithmic = f.key == "grad_norm" && c.Range[0] > 0 && c.Range[1] > logarithmicFrom*c.Range[0]
+	c.steps, c.values = [2]float64{0, extent(all, 0)[1]}, extent(all, 1)
+	c.logarithmic = f.key == "grad_norm" && c.values[0] > 0 && c.values[1] > logarithmicFrom*c.values[0]
 	c.makeTicks()
-	c.TrainPath = c.path(c.Train)
-	if len(c.Train) >= smoothed && f.key != "learning_rate" {
-		c.RawPath, c.TrainPath = c.TrainPath, c.path(smooth(c.Train))
+	c.TrainPath = c.path(c.train)
+	if len(c.train) >= smoothed && f.key != "learning_rate" {
+		c.RawPath, c.TrainPath = c.TrainPath, c.path(c.smooth(c.train))
 	}
-	c.ValidPath = c.path(c.Valid)
-	for _, p := range c.Valid {
+	c.ValidPath = c.path(c.valid)
+	for _, p := range c.valid {
 		c.ValidDots = append(c.ValidDots, point{c.x(p[0]), c.y(p[1])})
 	}
-	if n := len(c.Train); n > 0 {
-		c.TrainNow = short(c.Train[n-1][1])
+	if n := len(c.train); n > 0 {
+		c.TrainNow = short(c.train[n-1][1])
 	}
-	if n := len(c.Valid); n > 0 {
-		c.ValidNow = short(c.Valid[n-1][1])
+	if n := len(c.valid); n > 0 {
+		c.ValidNow = short(c.valid[n-1][1])
 	}
 	return c
 }
@@ -107,16 +108,16 @@ func extent(points []point, axis int) [2]float64 {
 
 // makeTicks chooses round numbers and widens the range of values to them.
 func (c *chart) makeTicks() {
-	values := roundNumbers(c.Range, 4)
-	if c.Logarithmic {
-		values = decades(c.Range)
+	values := roundNumbers(c.values, 4)
+	if c.logarithmic {
+		values = decades(c.values)
 	}
-	c.Range = [2]float64{min(c.Range[0], values[0]), max(c.Range[1], values[len(values)-1])}
+	c.values = [2]float64{min(c.values[0], values[0]), max(c.values[1], values[len(values)-1])}
 	for _, value := range values {
 		c.YTicks = append(c.YTicks, tick{c.y(value), short(value)})
 	}
-	for _, step := range roundNumbers(c.Steps, 6) {
-		if step >= c.Steps[0] && step <= c.Steps[1] && step == math.Trunc(step) {
+	for _, step := range roundNumbers(c.steps, 6) {
+		if step >= c.steps[0] && step <= c.steps[1] && step == math.Trunc(step) {
 			c.XTicks = append(c.XTicks, tick{c.x(step), short(step)})
 		}
 	}
@@ -152,15 +153,15 @@ func decades(span [2]float64) (values []float64) {
 }
 
 func (c *chart) x(step float64) float64 {
-	if c.Steps[0] == c.Steps[1] {
+	if c.steps[0] == c.steps[1] {
 		return (plotLeft + plotRight) / 2
 	}
-	return plotLeft + (step-c.Steps[0])/(c.Steps[1]-c.Steps[0])*(plotRight-plotLeft)
+	return plotLeft + (step-c.steps[0])/(c.steps[1]-c.steps[0])*(plotRight-plotLeft)
 }
 
 func (c *chart) y(value float64) float64 {
-	low, high := c.Range[0], c.Range[1]
-	if c.Logarithmic {
+	low, high := c.values[0], c.values[1]
+	if c.logarithmic {
 		value, low, high = math.Log(value), math.Log(low), math.Log(high)
 	}
 	return plotBottom - (value-low)/(high-low)*(plotBottom-plotTop)
@@ -179,8 +180,8 @@ func (c *chart) path(points []point) string {
 }
 
 // smooth is the mean over a window of an eighth of the points, centred, so that it does not lag behind; towards the
-// ends the window shrinks.
-func smooth(points []point) []point {
+// ends the window shrinks. On a logarithmic axis it is the geometric mean.
+func (c *chart) smooth(points []point) []point {
 	result := make([]point, len(points))
 	reach := len(points) / 16
 	for i, p := range points {
@@ -188,9 +189,16 @@ func smooth(points []point) []point {
 		window := points[max(0, i-around):min(len(points), i+around+1)]
 		sum := 0.0
 		for _, q := range window {
+			if c.logarithmic {
+				q[1] = math.Log(q[1])
+			}
 			sum += q[1]
 		}
-		result[i] = point{p[0], sum / float64(len(window))}
+		mean := sum / float64(len(window))
+		if c.logarithmic {
+			mean = math.Exp(mean)
+		}
+		result[i] = point{p[0], mean}
 	}
 	return result
 }

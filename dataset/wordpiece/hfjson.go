@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"elektron/internal/fault"
 )
@@ -30,6 +32,7 @@ type hfAddedToken struct {
 	LeftStrip  bool   `json:"lstrip"`
 	RightStrip bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"`
+	Special    bool   `json:"special"`
 }
 
 // idTable is a JSON object of token to id, in the order of the file, duplicates kept.
@@ -63,6 +66,9 @@ func (table *idTable) UnmarshalJSON(data []byte) error {
 
 // parseJSON reads Hugging Face's tokenizer.json with a WordPiece model.
 func parseJSON(name string, data []byte) (*Vocabulary, error) {
+	if !utf8.Valid(data) {
+		return nil, fault.New(fault.Data, "wordpiece: %s: line %d is not valid UTF-8; save it again as UTF-8", name, brokenLine(data))
+	}
 	var file hfTokenizer
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fault.New(fault.Data, "wordpiece: %s: %snot a readable tokenizer.json: %w; save it again with tokenizers or transformers, or use the model's vocab.txt", name, errorLine(data, err), err)
@@ -82,9 +88,23 @@ func parseJSON(name string, data []byte) (*Vocabulary, error) {
 	}
 	v.options = options
 	for _, added := range file.AddedTokens {
-		v.special[added.ID] = true
+		if !slices.Contains(v.literal, added.ID) {
+			v.literal = append(v.literal, added.ID)
+		}
+		v.special[added.ID] = v.special[added.ID] || added.Special
 	}
 	return v, nil
+}
+
+// brokenLine is the line of the first invalid UTF-8.
+func brokenLine(data []byte) int {
+	line := 0
+	for text := range bytes.Lines(data) {
+		if line++; !utf8.Valid(text) {
+			break
+		}
+	}
+	return line
 }
 
 // errorLine says on which line a JSON error is, as "line 7: ", where the error knows.

@@ -12,7 +12,7 @@ const (
 	otherByte                   // ASCII control, or part of a code point above ASCII
 	spaceByte                   // a space, tab or line end
 	punctByte                   // ASCII punctuation
-	specialByte                 // ASCII punctuation that may begin a special token
+	literalByte                 // ASCII punctuation that may begin a literal token such as [SEP]
 )
 
 var byteKinds = newByteKinds()

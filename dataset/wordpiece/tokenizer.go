@@ -38,10 +38,11 @@ type matcher struct {
 	tokens     trie
 	bytes      [256]byteKind
 	punct      [128]int32 // ids of ASCII punctuation
-	special    []specialToken
+	literals   []literal  // longest first
 }
 
-type specialToken struct {
+// literal is a token that is found in the text as it stands, before normalisation.
+type literal struct {
 	text string
 	id   int32
 }
@@ -55,11 +56,11 @@ func New(v *Vocabulary, o Options) *Tokenizer {
 			m.punct[b] = m.wordID([]byte{byte(b)})
 		}
 	}
-	for id := range v.special {
-		m.special = append(m.special, specialToken{v.tokens[id], id})
-		m.bytes[v.tokens[id][0]] = specialByte
+	for _, id := range v.literal {
+		m.literals = append(m.literals, literal{v.tokens[id], id})
+		m.bytes[v.tokens[id][0]] = literalByte
 	}
-	slices.SortFunc(m.special, func(a, b specialToken) int { return len(b.text) - len(a.text) })
+	slices.SortFunc(m.literals, func(a, b literal) int { return len(b.text) - len(a.text) })
 	return &Tokenizer{matcher: m, normalizer: newNormalizer(o), cache: newCache()}
 }
 
@@ -95,8 +96,8 @@ func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
 		case punctByte:
 			dst = append(dst, t.punct[b])
 			i++
-		case specialByte:
-			id, n := t.specialAt(text[i:])
+		case literalByte:
+			id, n := t.literalAt(text[i:])
 			dst = append(dst, id)
 			i += n
 		default:
@@ -108,9 +109,9 @@ func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
 	return dst
 }
 
-// specialAt returns the longest special token that text begins with, else its first byte as punctuation.
-func (t *Tokenizer) specialAt(text string) (id int32, length int) {
-	for _, s := range t.special {
+// literalAt returns the longest literal token that text begins with, else its first byte as punctuation.
+func (t *Tokenizer) literalAt(text string) (id int32, length int) {
+	for _, s := range t.literals {
 		if strings.HasPrefix(text, s.text) {
 			return s.id, len(s.text)
 		}

@@ -41,7 +41,8 @@ func SpecialTokens() []string {
 type Vocabulary struct {
 	tokens  []string
 	ids     map[string]int32
-	special map[int32]bool
+	special map[int32]bool // left alone by masking
+	literal []int32        // tokens that text may hold as they stand, such as "[SEP]"
 	options Options
 
 	pad, unknown, class, sep, mask int32
@@ -57,7 +58,7 @@ func NewVocabulary(tokens []string) (*Vocabulary, error) {
 func newVocabulary(name string, tokens []string, place func(int) string) (*Vocabulary, error) {
 	v := &Vocabulary{tokens: slices.Clone(tokens), ids: make(map[string]int32, len(tokens)), special: map[int32]bool{}}
 	for i, token := range tokens {
-		if why := malformed(token); why != "" {
+		if why := malformed(i, token); why != "" {
 			return nil, fault.New(fault.Data, "wordpiece: %s: %s: %s; remove or repair it (tokens after it change their ids if it is removed)", name, place(i), why)
 		}
 		if first, ok := v.ids[token]; ok {
@@ -76,12 +77,13 @@ func newVocabulary(name string, tokens []string, place func(int) string) (*Vocab
 		}
 		*s.id = id
 		v.special[id] = true
+		v.literal = append(v.literal, id)
 	}
 	return v, nil
 }
 
-// malformed says what is wrong with a token, "" if nothing is.
-func malformed(token string) string {
+// malformed says what is wrong with token i, "" if nothing is: a vocab.txt must be able to hold it.
+func malformed(i int, token string) string {
 	switch {
 	case token == "":
 		return "empty token"
@@ -89,6 +91,8 @@ func malformed(token string) string {
 		return "token " + strconv.Quote(token) + " is not valid UTF-8"
 	case strings.ContainsAny(token, "\n\r\x00"):
 		return "token " + strconv.Quote(token) + " holds a line break or NUL"
+	case i == 0 && strings.HasPrefix(token, byteOrderMark):
+		return "token " + strconv.Quote(token) + " begins with a byte order mark"
 	}
 	return ""
 }
@@ -103,12 +107,14 @@ func Load(path string) (*Vocabulary, error) {
 	return Parse(path, data)
 }
 
+const byteOrderMark = "\ufeff"
+
 // Parse is Load for a file that was read already. The name decides the format and stands in errors.
 func Parse(name string, data []byte) (*Vocabulary, error) {
 	if strings.EqualFold(filepath.Ext(name), ".json") {
 		return parseJSON(name, data)
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	text := strings.TrimSuffix(string(data), "\n")
 	if text == "" {
 		return nil, fault.New(fault.Data, "wordpiece: %s: the file is empty; a vocabulary has one token a line", name)
@@ -129,7 +135,8 @@ func (v *Vocabulary) text() []byte {
 	return []byte(strings.Join(v.tokens, "\n") + "\n")
 }
 
-// Hash identifies the list of tokens: the SHA-256 in hex of its vocab.txt with "\n" line ends.
+// Hash identifies the list of tokens: the SHA-256 in hex of its vocab.txt with "\n" line ends. The Options are
+// not part of it.
 func (v *Vocabulary) Hash() string {
 	sum := sha256.Sum256(v.text())
 	return hex.EncodeToString(sum[:])

@@ -39,7 +39,7 @@ type key struct {
 	id   int32
 }
 
-// newTrie indexes tokens by their place in the list.
+// newTrie indexes distinct tokens by their place in the list.
 func newTrie(tokens []string) trie {
 	var starts, continuations []key
 	for id, token := range tokens {

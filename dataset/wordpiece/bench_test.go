@@ -88,22 +88,30 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkEncodeUncached measures matching and normalisation without the cache.
-func BenchmarkEncodeUncached(b *testing.B) {
-	texts, size := benchmarkText(b)
-	t := New(benchmarkVocabulary(b), Options{})
+// BenchmarkEncodeCyrillic is Wikipedia with Cyrillic letters in place of Latin ones, each word two bytes a letter.
+func BenchmarkEncodeCyrillic(b *testing.B) {
+	texts, _ := benchmarkText(b)
+	texts, size := texts[:len(texts)/4], int64(0)
+	for i, text := range texts {
+		texts[i] = strings.Map(func(r rune) rune {
+			switch {
+			case 'a' <= r && r <= 'z':
+				return r - 'a' + 'а'
+			case 'A' <= r && r <= 'Z':
+				return r - 'A' + 'А'
+			}
+			return r
+		}, text)
+		size += int64(len(texts[i]))
+	}
+	t := New(train(b, TrainOptions{Size: 30000}, texts...), Options{})
 	ids := make([]int32, 0, 1<<16)
 	b.SetBytes(size)
+	b.ReportAllocs()
 	defer reportCPU(b, size, cpuSeconds(b))
 	for b.Loop() {
 		for _, text := range texts {
-			for i := 0; i < len(text); {
-				n, plain := segmentLength(text[i:])
-				if n > 0 {
-					ids, _ = t.appendUncached(ids[:0], text[i:i+n], plain)
-				}
-				i += max(n, 1)
-			}
+			ids = t.AppendEncode(ids[:0], text)
 		}
 	}
 }

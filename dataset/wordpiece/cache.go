@@ -1,7 +1,8 @@
 package wordpiece
 
-// A cache remembers the ids of short segments. It is a fixed table (one megabyte, whatever the text) of
-// sets of two entries, the newer first. Larger ones were not faster on Wikipedia: they leave the processor's own caches.
+// A cache remembers the ids of short segments that are not plain ASCII. It is a fixed table (one megabyte, whatever the text) of
+// sets of two entries, the newer first. A larger one
+// leaves the processor's own caches.
 type cache struct {
 	entries []entry
 }

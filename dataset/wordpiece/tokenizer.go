@@ -23,7 +23,7 @@ const (
 	KeepAccents
 )
 
-// Tokenizer encodes text. It keeps a cache of words and scratch buffers: it must not be used by two
+// Tokenizer encodes text. It keeps a cache of segments and scratch buffers: it must not be used by two
 // goroutines at once. Clone gives each goroutine its own; clones share everything that is large but
 // the cache (1 MB each).
 type Tokenizer struct {
@@ -119,10 +119,14 @@ func (t *Tokenizer) literalAt(text string) (id int32, length int) {
 	return t.punct[text[0]], 1
 }
 
-// appendSegment encodes a segment, from the cache where it is there.
+// appendSegment encodes a segment. Matching plain ASCII takes no longer than finding it in the cache, which
+// so is left to text that has to be normalised.
 func (t *Tokenizer) appendSegment(dst []int32, segment string, plain bool) []int32 {
+	if plain {
+		return t.appendWord(dst, t.normalizer.plainWord(segment))
+	}
 	if len(segment) > cacheKeySize {
-		dst, _ = t.appendUncached(dst, segment, plain)
+		dst, _ = t.appendUncached(dst, segment)
 		return dst
 	}
 	key := cacheKey(segment)
@@ -131,17 +135,15 @@ func (t *Tokenizer) appendSegment(dst []int32, segment string, plain bool) []int
 		return append(dst, e.ids[:e.count]...)
 	}
 	start := len(dst)
-	dst, valid := t.appendUncached(dst, segment, plain)
+	dst, valid := t.appendUncached(dst, segment)
 	if valid { // invalid UTF-8 has to be counted each time
 		put(set, &key, len(segment), dst[start:])
 	}
 	return dst
 }
 
-func (t *Tokenizer) appendUncached(dst []int32, segment string, plain bool) (ids []int32, valid bool) {
-	if plain {
-		return t.appendWord(dst, t.normalizer.plainWord(segment)), true
-	}
+// appendUncached encodes any segment and reports whether it was valid UTF-8.
+func (t *Tokenizer) appendUncached(dst []int32, segment string) (ids []int32, valid bool) {
 	valid = t.normalizer.words(segment, func(word []byte) { dst = t.appendWord(dst, word) })
 	return dst, valid
 }

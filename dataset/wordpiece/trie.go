@@ -67,7 +67,8 @@ func sorted(keys []key) []key {
 type trieBuilder struct {
 	nodes    trie
 	branches []branch
-	free     int32 // places below are taken, or so thinly free that they are left
+	free     int32 // all places below are taken: where an only child goes
+	wide     int32 // where the search for the places of several children begins
 }
 
 // grow places the children of a branch.
@@ -102,22 +103,28 @@ func split(keys []key, depth int) (bytes []byte, groups [][]key) {
 	return bytes, groups
 }
 
+// crowded is the number of places that a search looks at in vain before later ones begin where it ended, which
+// keeps the building of any vocabulary linear. The holes left behind are filled by only children, most of all.
+const crowded = 256
+
 // fit returns a base where the places of all children are free.
 func (b *trieBuilder) fit(children []byte) int32 {
-	taken := int32(0)
-	for place := max(b.free, int32(children[0])+1); ; place++ {
-		base := place - int32(children[0])
+	first := int32(children[0])
+	start := &b.wide
+	if len(children) == 1 {
+		start = &b.free
+	}
+	for place := max(*start, first+1); ; place++ {
+		base := place - first
 		b.extend(base + 256)
-		if b.nodes[place].parent != none {
-			taken++
+		if slices.ContainsFunc(children, func(c byte) bool { return b.nodes[base+int32(c)].parent != none }) {
 			continue
 		}
-		if !slices.ContainsFunc(children, func(c byte) bool { return b.nodes[base+int32(c)].parent != none }) {
-			if searched := place - b.free + 1; taken > searched-searched/16 {
-				b.free = place
-			}
-			return base
+		passed := *start > first // else the places between them were not looked at
+		if len(children) == 1 && passed || place-*start > crowded {
+			*start = place
 		}
+		return base
 	}
 }
 

@@ -25,6 +25,7 @@ func requireXLA(string) error { return nil }
 func openXLA(platform, path string, devices int) (compute.Backend, error) {
 	options := pjrt.NamedValuesMap{}
 	if platform == CPU {
+		keepFreedMemory()
 		options["cpu_device_count"] = int64(devices)
 	}
 	backend, err := xla.NewWithOptions(path, options)

@@ -16,7 +16,16 @@ import (
 )
 
 func main() {
-	app := &cli.App{
+	err := arguments.Run(context.Background(), newApp(), os.Args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "elektron:", err)
+	}
+	os.Exit(fault.ExitCode(err))
+}
+
+// newApp is the command table.
+func newApp() *cli.App {
+	return &cli.App{
 		Name:  "elektron",
 		Usage: "pre-train ELECTRA language models on TPU, GPU and CPU",
 		Commands: []*cli.Command{
@@ -29,9 +38,4 @@ func main() {
 		HideVersion:               true,
 		DisableSliceFlagSeparator: true, // --set data.paths=a,b is one value
 	}
-	err := arguments.Run(context.Background(), app, os.Args)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "elektron:", err)
-	}
-	os.Exit(fault.ExitCode(err))
 }

@@ -51,6 +51,7 @@ func Command() *cli.Command {
 					&cli.BoolFlag{Name: "whole-word", Usage: "mask whole words"},
 					&cli.BoolFlag{Name: "one-segment", Usage: "no second segments"},
 					&cli.BoolFlag{Name: "valid", Usage: "show the held-out examples instead"},
+					&cli.BoolFlag{Name: "skip-bad-shards", Usage: "leave damaged shards out, and count them, instead of stopping at them"},
 				},
 				Action: runInspect,
 			},
@@ -62,6 +63,8 @@ func Command() *cli.Command {
 func textFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "data", Usage: "text files, globs or folders; default: the doc comments of the local Go installation"},
+		&cli.StringFlag{Name: "text-field", Value: "text", Usage: "field of JSON Lines, column of Parquet that holds the text"},
+		&cli.BoolFlag{Name: "document-per-file", Usage: "a text file is one document, whatever blank lines it has"},
 		&cli.BoolFlag{Name: "cased", Usage: "keep upper case"},
 		&cli.IntFlag{Name: "workers", Usage: "goroutines (default: one a core); the result does not depend on it"},
 	}
@@ -72,7 +75,7 @@ func readText(c *cli.Context) (*corpus.Corpus, error) {
 	if c.NArg() > 0 {
 		return nil, fault.New(fault.Usage, "dataset: unexpected argument %q; text is named with --data", c.Args().First())
 	}
-	return openText(c.StringSlice("data"))
+	return openText(c.StringSlice("data"), corpus.Options{TextField: c.String("text-field"), DocumentPerFile: c.Bool("document-per-file")})
 }
 
 func runVocab(c *cli.Context) error {
@@ -141,7 +144,7 @@ func runInspect(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return fault.New(fault.Usage, "dataset: inspect takes one folder of shards, %d given; for example: data inspect shards", c.NArg())
 	}
-	o := Options{BatchOptions: BatchOptions{
+	o := Options{SkipBadShards: c.Bool("skip-bad-shards"), BatchOptions: BatchOptions{
 		SeqLen: c.Int("seq-len"), BatchSize: max(1, c.Int("examples")), Seed: c.Int64("seed"),
 		MaskProb: c.Float64("mask-prob"), WholeWord: c.Bool("whole-word"), OneSegment: c.Bool("one-segment"),
 	}}
@@ -158,6 +161,9 @@ func runInspect(c *cli.Context) error {
 	defer p.Close() // only read from
 	if err := p.Manifest.print(c, p.Folder); err != nil {
 		return err
+	}
+	if len(p.Skipped) > 0 {
+		fmt.Fprintf(c.App.Writer, "left out: %d damaged shards\n", len(p.Skipped))
 	}
 	d, split := p.Train, trainFolder
 	if c.Bool("valid") {

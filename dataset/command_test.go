@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -24,6 +25,12 @@ func data(t *testing.T, arguments ...string) (stdout, stderr string, err error) 
 func TestCommands(t *testing.T) {
 	texts, folder := writeTexts(t, 3, 20, 6), t.TempDir()
 	vocab, shards := filepath.Join(folder, "vocab.txt"), filepath.Join(folder, "shards")
+	lines := filepath.Join(folder, "lines.jsonl")
+	var objects strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&objects, "{\"id\": %d, \"body\": \"amber of %d shores\\nsilver of %d seas\"}\n", i, i, i)
+	}
+	writeFile(t, lines, objects.String())
 	steps := []struct {
 		arguments []string
 		out       []string // patterns, all of which must be there
@@ -34,6 +41,9 @@ func TestCommands(t *testing.T) {
 		{[]string{"inspect", "--seq-len", "64", "--examples", "12", shards}, []string{
 			`60 documents`, `two segments +\d+\.\d %`, `one segment +\d+\.\d %`, `≤8/8 \d+\.\d %`, `step 0`, `(?m)^  A .*\{\S+\}`, `(?m)^  B `, `\[short.*: the document ends here\]`,
 		}},
+		{[]string{"build", "--data", lines, "--text-field", "body", "--vocab", vocab, "--out", shards + "3"}, []string{`1 files`, `40 documents, 80 sentences`}},
+		{[]string{"build", "--data", texts, "--document-per-file", "--vocab", vocab, "--out", shards + "4"}, []string{`3 files`, ` 3 documents`}},
+		{[]string{"build", "--data", texts, "--cased", "--size", "150", "--out", shards + "5"}, []string{`60 documents`}},
 		{[]string{"inspect", "--seq-len", "64", "--one-segment", "--valid", "--whole-word", "--step", "3", shards}, []string{`examples of valid`, `step 3`, `one segment 100\.0 %`}},
 	}
 	for _, step := range steps {
@@ -84,6 +94,8 @@ func atoi(t *testing.T, s string) (n int) {
 
 func TestCommandErrors(t *testing.T) {
 	texts, folder := writeTexts(t, 1, 5, 3), t.TempDir()
+	lines := filepath.Join(folder, "lines.jsonl")
+	writeFile(t, lines, "{\"body\": \"amber\"}\n")
 	cases := []struct {
 		arguments []string
 		want      fault.Kind
@@ -97,6 +109,7 @@ func TestCommandErrors(t *testing.T) {
 		{[]string{"build", "--data", filepath.Join(folder, "missing"), "--out", filepath.Join(folder, "x")}, fault.Usage, "missing"},
 		{[]string{"build", "--data", texts, "--vocab", filepath.Join(folder, "missing"), "--out", filepath.Join(folder, "x")}, fault.Storage, "missing"},
 		{[]string{"build", "--data", texts, "--size", "100", "--out", texts}, fault.Usage, "not empty"},
+		{[]string{"build", "--data", lines, "--size", "100", "--out", filepath.Join(folder, "x")}, fault.Data, "--text-field"},
 		{[]string{"vocab", "--data", texts, "--size", "2"}, fault.Usage, "2 tokens"},
 		{[]string{"vocab", "--data", texts, "--out", filepath.Join(folder, "no", "such", "vocab.txt")}, fault.Storage, "vocab.txt"},
 	}

@@ -21,13 +21,15 @@ import (
 
 // Options says where text comes from and what batches to make of it.
 type Options struct {
-	Data           []string // text files, globs, folders, or one folder of shards; empty: the doc comments of the local Go installation
-	Vocabulary     string   // vocabulary file; empty: that of the shards, or one trained on the text
-	VocabularySize int      // of a trained vocabulary; 0 means DefaultVocabularySize
-	Cased          bool     // keep upper case: for a cased vocab.txt, or to train one
-	CacheDir       string   // where trained vocabulary, shards and indexes are kept from run to run; empty: elektron in the user's cache folder
-	ValidShare     float64  // share of documents that is held out; 0 means DefaultValidShare
-	Workers        int      // goroutines that tokenise; 0 means one a core
+	Data           []string       // text files, globs, folders, or one folder of shards; empty: the doc comments of the local Go installation
+	Vocabulary     string         // vocabulary file; empty: that of the shards, or one trained on the text
+	VocabularySize int            // of a trained vocabulary; 0 means DefaultVocabularySize
+	Cased          bool           // keep upper case: for a cased vocab.txt, or to train one
+	Text           corpus.Options // how text files are read
+	SkipBadShards  bool           // leave damaged shards out and say so, instead of stopping at them
+	CacheDir       string         // where trained vocabulary, shards and indexes are kept from run to run; empty: elektron in the user's cache folder
+	ValidShare     float64        // share of documents that is held out; 0 means DefaultValidShare
+	Workers        int            // goroutines that tokenise; 0 means one a core
 	BatchOptions
 }
 
@@ -45,6 +47,7 @@ type Prepared struct {
 	Vocabulary *wordpiece.Vocabulary
 	Folder     string   // of the shards
 	Manifest   Manifest // what they hold and what they were built from
+	Skipped    []error  // a reason for each shard that was left out, where Options.SkipBadShards asks for it
 
 	sets []*shard.Set
 }
@@ -94,11 +97,11 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	if err != nil {
 		return nil, err
 	}
-	text, err := openText(o.Data)
+	text, err := openText(o.Data, o.Text)
 	if err != nil {
 		return nil, err
 	}
-	source, err := fingerprint(text)
+	source, err := fingerprint(text, o.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -163,11 +166,11 @@ func rebuild(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress 
 }
 
 // openText opens what --data names, by default the Go installation's doc comments.
-func openText(data []string) (*corpus.Corpus, error) {
+func openText(data []string, o corpus.Options) (*corpus.Corpus, error) {
 	if len(data) == 0 {
 		return corpus.GoDoc("")
 	}
-	return corpus.Open(data, corpus.Options{})
+	return corpus.Open(data, o)
 }
 
 func cacheFolder(folder string) (string, error) {
@@ -181,9 +184,10 @@ func cacheFolder(folder string) (string, error) {
 	return folder, fault.Wrap(fault.Storage, os.MkdirAll(folder, 0o777), "dataset: no cache folder")
 }
 
-// fingerprint identifies the files of a corpus by path, size and time of modification.
-func fingerprint(text *corpus.Corpus) (string, error) {
+// fingerprint identifies a corpus by path, size and time of modification of its files, and how they are read.
+func fingerprint(text *corpus.Corpus, o corpus.Options) (string, error) {
 	h := sha256.New()
+	fmt.Fprintf(h, "%+v\n", o)
 	for _, f := range text.Files() {
 		info, err := os.Stat(f.Path)
 		if err != nil {
@@ -267,31 +271,48 @@ func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (
 			return err
 		}
 	}
-	if p.Train, err = p.dataset(ctx, trainFolder, o.BatchOptions, progress); err != nil {
+	if p.Train, err = p.dataset(ctx, trainFolder, o, progress); err != nil {
 		return err
 	}
 	o.Seed = validSeed
-	p.Valid, err = p.dataset(ctx, validFolder, o.BatchOptions, progress)
+	p.Valid, err = p.dataset(ctx, validFolder, o, progress)
 	return err
 }
 
 // dataset opens one split.
-func (p *Prepared) dataset(ctx context.Context, split string, o BatchOptions, progress func(string)) (*Dataset, error) {
+func (p *Prepared) dataset(ctx context.Context, split string, o Options, progress func(string)) (*Dataset, error) {
 	folder := filepath.Join(p.Folder, split)
-	set, err := shard.OpenSet(folder)
+	set, err := p.openSet(ctx, folder, o.SkipBadShards, progress)
 	if err != nil {
 		return nil, err
 	}
-	p.sets = append(p.sets, set)
 	if set.VocabularyHash() != p.Vocabulary.Hash() {
 		return nil, fault.New(fault.Data, "dataset: %s: its shards were built with another vocabulary than %s holds; build them again", folder, filepath.Join(p.Folder, vocabularyFile))
 	}
-	examples, err := loadIndex(ctx, set, o, folder, progress)
+	examples, err := loadIndex(ctx, set, o.BatchOptions, folder, progress)
 	if err != nil {
 		return nil, err
 	}
 	special, continuation := idsOf(p.Vocabulary)
-	return newDataset(set, examples, special, continuation, o)
+	return newDataset(set, examples, special, continuation, o.BatchOptions)
+}
+
+// openSet opens the shards of one split, which p then owns.
+func (p *Prepared) openSet(ctx context.Context, folder string, skipBad bool, progress func(string)) (set *shard.Set, err error) {
+	if !skipBad {
+		set, err = shard.OpenSet(folder)
+	} else {
+		var skipped []error
+		set, skipped, err = shard.OpenSetSkippingBad(ctx, folder)
+		for _, reason := range skipped {
+			progress(fmt.Sprintf("warning: a shard is left out: %v", reason))
+		}
+		p.Skipped = append(p.Skipped, skipped...)
+	}
+	if err == nil {
+		p.sets = append(p.sets, set)
+	}
+	return set, err
 }
 
 // idsOf gives what masking must know of a vocabulary.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"elektron/dataset/corpus"
 	"elektron/dataset/shard"
 	"elektron/dataset/wordpiece"
 	"elektron/internal/fault"
@@ -391,5 +392,76 @@ func TestWholeWordsOfVocabulary(t *testing.T) {
 		if is != strings.HasPrefix(v.Token(int32(id)), wordpiece.ContinuationPrefix) {
 			t.Errorf("token %q: continuation %t", v.Token(int32(id)), is)
 		}
+	}
+}
+
+// With SkipBadShards a damaged shard costs its own text and a line; every other one is used, and checked.
+func TestSkipBadShards(t *testing.T) {
+	_, folder, err := buildTest(t, writeTexts(t, 4, 30, 6), func(o *BuildOptions) { o.ShardTokens = 1000 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, trainFolder, "00001"+shard.Extension)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := shard.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := whole.NumTokens()
+	whole.Close()
+	all, _, err := prepare(t, Options{Data: []string{folder}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil { // it is mapped: give the damage a file of its own
+		t.Fatal(err)
+	}
+	data[200] ^= 1
+	writeFile(t, path, string(data))
+	p, lines, err := prepare(t, Options{Data: []string{folder}, SkipBadShards: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Skipped) != 1 || fault.KindOf(p.Skipped[0]) != fault.Data || !strings.Contains(strings.Join(lines, "\n"), path+": block 0") {
+		t.Errorf("skipped %v, said %q; want %s named with its block", p.Skipped, lines, path)
+	}
+	if got, want := p.Train.Tokens(), all.Train.Tokens()-int64(lost); got != want {
+		t.Errorf("%d tokens are left, want %d", got, want)
+	}
+	for step := range p.Train.Examples() {
+		if _, err := p.Train.Batch(step); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// How text is read is a part of what cached shards are made from.
+func TestPrepareTextOptions(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "texts.jsonl")
+	var lines strings.Builder
+	for range 50 {
+		lines.WriteString(`{"text": "amber and gold of the sea shore found light", "body": "wool rubbed draws straw"}` + "\n")
+		lines.WriteString(`{"text": "old word for light and amber gold", "body": "silver of the sea draws old wool and straw"}` + "\n")
+	}
+	writeFile(t, path, lines.String())
+	o := Options{Data: []string{path}, CacheDir: t.TempDir(), Vocabulary: filepath.Join(folder, "v.txt")}
+	if err := testVocabulary(t).Save(o.Vocabulary); err != nil {
+		t.Fatal(err)
+	}
+	folders := map[string]bool{}
+	for _, text := range []corpus.Options{{}, {TextField: "body"}} {
+		o.Text = text
+		p, _, err := prepare(t, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folders[p.Folder] = true
+	}
+	if len(folders) != 2 {
+		t.Errorf("shards of another field come from the cache: %v", folders)
 	}
 }

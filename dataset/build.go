@@ -135,7 +135,7 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 	b.report.Files, b.report.Bytes, b.report.InvalidBytes = counts.Files, counts.TextBytes, counts.InvalidBytes
 	b.report.Warnings = counts.Warnings()
 	m := &Manifest{
-		Format: manifestFormat, Source: o.Source, Text: o.text(), ValidShare: o.ValidShare,
+		Format: manifestFormat, Source: o.Source, Text: o.text(), Examples: text.HoldsTokens(), ValidShare: o.ValidShare,
 		VocabularyHash: config.VocabularyHash, VocabularySize: config.VocabularySize,
 		Train: b.train.written, Valid: b.valid.written, Report: b.report,
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Command is `elektron data`: vocab, build and inspect. Results go to the app's Writer, progress to its
+// Command is `elektron data`: vocab, build, inspect and export. Results go to the app's Writer, progress to its
 // ErrWriter.
 func Command() *cli.Command {
 	return &cli.Command{
@@ -54,6 +54,20 @@ func Command() *cli.Command {
 					&cli.BoolFlag{Name: "skip-bad-shards", Usage: "leave damaged shards out, and count them, instead of stopping at them"},
 				},
 				Action: runInspect,
+			},
+			{
+				Name:      "export",
+				Usage:     "write the examples of a folder of shards as TFRecord files for the official ELECTRA code",
+				ArgsUsage: "FOLDER",
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "seq-len", Value: 128, Usage: "tokens in a row: the official code's max_seq_length"},
+					&cli.Int64Flag{Name: "seed", Value: 42, Usage: "seed of order and segments"},
+					&cli.BoolFlag{Name: "one-segment", Usage: "no second segments"},
+					&cli.IntFlag{Name: "files", Value: 1, Usage: "files to spread the examples over"},
+					&cli.StringFlag{Name: "out", Value: "tfrecords", Usage: "folder to make: the official code's --data-dir"},
+					&cli.BoolFlag{Name: "skip-bad-shards", Usage: "leave damaged shards out, and count them, instead of stopping at them"},
+				},
+				Action: runExport,
 			},
 		},
 	}
@@ -140,21 +154,43 @@ func (m *Manifest) print(c *cli.Context, folder string) error {
 	return err
 }
 
-func runInspect(c *cli.Context) error {
+// openArgument opens the folder of shards that a command's only argument names. Close what it gives.
+func openArgument(c *cli.Context, o Options) (*Prepared, error) {
 	if c.NArg() != 1 {
-		return fault.New(fault.Usage, "dataset: inspect takes one folder of shards, %d given; for example: data inspect shards", c.NArg())
+		return nil, fault.New(fault.Usage, "dataset: %s takes one folder of shards, %d given; for example: data %[1]s shards", c.Command.Name, c.NArg())
 	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	return openFolder(c.Context, c.Args().First(), o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
+}
+
+// runExport writes the training examples; the held-out ones stay held out.
+func runExport(c *cli.Context) error {
+	p, err := openArgument(c, Options{SkipBadShards: c.Bool("skip-bad-shards"), BatchOptions: BatchOptions{
+		SeqLen: c.Int("seq-len"), BatchSize: 1, Seed: c.Int64("seed"), MaskProb: 0.15, OneSegment: c.Bool("one-segment"), // masks are not written
+	}})
+	if err != nil {
+		return err
+	}
+	defer p.Close() // only read from
+	out := c.String("out")
+	if err := p.Train.Export(c.Context, out, p.Vocabulary, c.Int("files")); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s: %d examples of %d tokens in %d files\n", filepath.Join(out, recordsFolder), p.Train.Examples(), c.Int("seq-len"), c.Int("files"))
+	return err
+}
+
+func runInspect(c *cli.Context) error {
 	o := Options{SkipBadShards: c.Bool("skip-bad-shards"), BatchOptions: BatchOptions{
 		SeqLen: c.Int("seq-len"), BatchSize: max(1, c.Int("examples")), Seed: c.Int64("seed"),
 		MaskProb: c.Float64("mask-prob"), WholeWord: c.Bool("whole-word"), OneSegment: c.Bool("one-segment"),
 	}}
-	if err := o.validate(); err != nil {
-		return err
-	}
 	if c.Int64("step") < 0 {
 		return fault.New(fault.Usage, "dataset: step %d; steps count from 0", c.Int64("step"))
 	}
-	p, err := openFolder(c.Context, c.Args().First(), o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
+	p, err := openArgument(c, o)
 	if err != nil {
 		return err
 	}

@@ -6,13 +6,14 @@
 //
 //	pipeline.go  text -> tokens, in parallel and in order
 //	build.go     tokens -> token shards: deduplicated, with a held-out split, described by manifest.go
+//	records.go   pre-training examples of the official code -> tokens
 //	index.go     shards -> examples of one or two segments for a sequence length, kept by index_cache.go
 //	order.go     (seed, epoch) -> a permutation of the examples
 //	mask.go      (seed, step, row) -> the positions that the generator must fill in
 //	batch.go     (seed, step) -> Batch
 //	loader.go    batches ahead of time, in order
 //	open.go      Prepare: all of it in one call, reusing what an earlier run has built
-//	command.go   the data commands; inspect.go shows examples as text
+//	command.go   the data commands; inspect.go shows examples as text, export.go writes them as TFRecord files
 package dataset
 
 import "elektron/internal/fault"
@@ -32,6 +33,8 @@ type BatchOptions struct {
 	MaskProb   float64 // share of an example's tokens that is masked, 0.15 in the paper
 	WholeWord  bool    // mask all the pieces of a word together
 	OneSegment bool    // never a second segment (an ablation; the default is two in 90 % of the examples)
+
+	examples bool // documents are examples as they stand, of one or two sentences, where they fit in SeqLen
 }
 
 // validate checks the options against the bounds of this package.

@@ -168,6 +168,10 @@ func cutRange(from source, o BatchOptions, first, end int) []example {
 	var lengths []int32
 	for i := first; i < end; i++ {
 		lengths = from.AppendSentenceLengths(lengths[:0], i)
+		if e, ok := asItStands(from.Document(i).Start, lengths, o); ok {
+			examples = append(examples, e)
+			continue
+		}
 		c := cutter{
 			seqLen: o.SeqLen, oneSegment: o.OneSegment,
 			random: drawsOf(o.Seed, 0, siteSegments, uint64(i)), rest: lengths,
@@ -175,6 +179,20 @@ func cutRange(from source, o BatchOptions, first, end int) []example {
 		examples = c.cut(examples, from.Document(i).Start)
 	}
 	return examples
+}
+
+// asItStands makes an example of a document that is one already. One that is too long for the sequence length, or
+// has another number of segments than it may, is to be cut as text is.
+func asItStands(start int, lengths []int32, o BatchOptions) (example, bool) {
+	if !o.examples || o.OneSegment || len(lengths) == 0 || len(lengths) > 2 {
+		return 0, false
+	}
+	b := 0
+	if len(lengths) == 2 {
+		b = int(lengths[1])
+	}
+	e := packExample(start, int(lengths[0]), b)
+	return e, int(lengths[0]) <= lenMask && b <= lenMask && e.length() <= o.SeqLen
 }
 
 func concat(parts [][]example) []example {

@@ -32,7 +32,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // the CRC of its sentence lengths and of its block CRCs, so it stands for the shard's content.
 func indexKey(set *shard.Set, o BatchOptions) (key [sha256.Size]byte, err error) {
 	h := sha256.New()
-	fmt.Fprintln(h, indexMagic, o.SeqLen, o.Seed, o.OneSegment)
+	fmt.Fprintln(h, indexMagic, o.SeqLen, o.Seed, o.OneSegment, o.examples)
 	for _, s := range set.Shards() {
 		trailer, err := lastBytes(s.Path(), 64)
 		if err != nil {

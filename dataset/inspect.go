@@ -77,7 +77,9 @@ func (d *Dataset) cause(e example) string {
 		odd = append(odd, "one segment")
 	}
 	why := "by chance, as in 5 % (short) and 10 % (one segment) of the examples"
-	if d.endsDocument(e) {
+	if d.options.examples && !d.options.OneSegment {
+		why = "it was read as a finished example"
+	} else if d.endsDocument(e) {
 		why = "the document ends here"
 	} else if d.options.OneSegment && full {
 		why = "no second segments are asked for"

@@ -31,7 +31,8 @@ type Manifest struct {
 	Source         string            `json:"source,omitempty"` // fingerprint of the files, where the shards are a cache of them
 	VocabularyHash string            `json:"vocabulary_hash"`
 	VocabularySize int               `json:"vocabulary_size"`
-	Text           wordpiece.Options `json:"text"` // how text was normalised
+	Text           wordpiece.Options `json:"text"`               // how text was normalised
+	Examples       bool              `json:"examples,omitempty"` // each document is an example whose segments are its sentences
 	ValidShare     float64           `json:"valid_share"`
 	Train          Split             `json:"train"`
 	Valid          Split             `json:"valid"`

@@ -235,6 +235,9 @@ func vocabularyFor(ctx context.Context, text *corpus.Corpus, source, cache strin
 
 // trainVocabulary trains a vocabulary on all of a text.
 func trainVocabulary(ctx context.Context, text *corpus.Corpus, size int, cased bool, workers int) (*wordpiece.Vocabulary, error) {
+	if text.HoldsTokens() {
+		return nil, fault.New(fault.Usage, "dataset: TFRecord files hold token ids, of which no vocabulary can be trained; name with --vocab the one that they were made with")
+	}
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
@@ -271,6 +274,7 @@ func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (
 			return err
 		}
 	}
+	o.examples = p.Manifest.Examples
 	if p.Train, err = p.dataset(ctx, trainFolder, o, progress); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const chunksAhead = 2
 type chunk struct {
 	documents []corpus.Document
 	bytes     int
-	err       error         // reading ended here
+	err       error         // reading or tokenising ended here
 	ready     chan struct{} // closed when a worker is done with it
 	tokenized []document    // what the workers of tokenized make
 }
@@ -114,6 +114,9 @@ func readChunks(ctx context.Context, file corpus.File, work, stream chan<- *chun
 		for _, s := range d.Sentences {
 			c.bytes += len(s)
 		}
+		for _, s := range d.Segments {
+			c.bytes += 4 * len(s)
+		}
 		if c.bytes >= chunkBytes && !flush() {
 			return
 		}
@@ -141,7 +144,11 @@ func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.To
 		return func(c *chunk) {
 			c.tokenized = make([]document, len(c.documents))
 			for i, d := range c.documents {
-				c.tokenized[i] = tokenizeDocument(t, d.Sentences)
+				if len(d.Segments) == 0 {
+					c.tokenized[i] = tokenizeDocument(t, d.Sentences)
+				} else if c.tokenized[i], c.err = documentOf(t.Vocabulary(), d); c.err != nil {
+					return
+				}
 			}
 		}
 	})

@@ -18,10 +18,14 @@ import (
 // a split into training and held-out documents rests on them.
 type Document struct {
 	Source    string // path of the file
-	Line      int    // 1-based line where it begins; the row in a Parquet file
+	Line      int    // 1-based line where it begins; the row in a Parquet file, the record in a TFRecord file
 	File      int    // index of the file in the corpus
 	Number    int    // 0-based number of the document in its file
 	Sentences []string
+
+	// Segments are what TFRecord files hold instead of sentences: the token ids of one or two segments of a
+	// pre-training example, with the special tokens, which only the vocabulary tells from others.
+	Segments [][]int32
 }
 
 // Options say how files are read. The zero value is ready to use.
@@ -55,6 +59,7 @@ type Corpus struct {
 	counts []*Counts // of the latest pass over each file; nil before the first
 
 	sparse bool // files without text are normal here
+	tokens bool // all files are TFRecord files
 }
 
 // File is one file of a corpus.
@@ -67,6 +72,10 @@ type File struct {
 	read   format
 	open   func() (io.ReadCloser, error)
 }
+
+// HoldsTokens tells whether the documents are pre-training examples in token ids, which their vocabulary has
+// already made of text.
+func (c *Corpus) HoldsTokens() bool { return c.tokens }
 
 // Files gives the files in the order of their paths.
 func (c *Corpus) Files() []File { return c.files }
@@ -128,22 +137,27 @@ type pass struct {
 	repaired []byte // what clean gave last, where it had to change something
 }
 
-// emit hands a document to the consumer. One without sentences is only counted.
+// emit hands a document of sentences to the consumer. One without any is only counted.
 func (p *pass) emit(line int, sentences []string) error {
-	if err := p.ctx.Err(); err != nil {
-		return err
-	}
 	if len(sentences) == 0 {
 		p.counts.EmptyDocuments++
-		return nil
+		return p.ctx.Err()
 	}
-	number := int(p.counts.Documents)
-	p.counts.Documents++
 	p.counts.Sentences += int64(len(sentences))
 	for _, s := range sentences {
 		p.counts.TextBytes += int64(len(s))
 	}
-	if !p.yield(Document{Source: p.file.Path, Line: line, File: p.file.Index, Number: number, Sentences: sentences}, nil) {
+	return p.hand(Document{Line: line, Sentences: sentences})
+}
+
+// hand gives a document its name and the consumer the document.
+func (p *pass) hand(d Document) error {
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
+	d.Source, d.File, d.Number = p.file.Path, p.file.Index, int(p.counts.Documents)
+	p.counts.Documents++
+	if !p.yield(d, nil) {
 		return errStopped
 	}
 	return nil

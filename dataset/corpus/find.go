@@ -16,7 +16,7 @@ import (
 // formats maps the extension, without one of compression, to what reads it. Any other one is text.
 var formats = map[string]format{
 	".jsonl": readJSONLines, ".ndjson": readJSONLines, ".json": readJSONLines,
-	".parquet": readParquet,
+	".parquet": readParquet, tfrecordExtension: readTFRecord,
 }
 
 // inFolders are the extensions that a folder is searched for, beside those of formats. A file of another
@@ -48,6 +48,9 @@ func Open(patterns []string, options Options) (*Corpus, error) {
 		c.files = append(c.files, File{Path: path, Size: info.Size(), corpus: c, read: formatOf(path), open: openFile(path)})
 	}
 	c.sort()
+	if err := c.checkTokens(); err != nil {
+		return nil, err
+	}
 	if c.Size() == 0 {
 		return nil, fault.New(fault.Data, "corpus: %s: empty (%d files of 0 bytes); name files that hold text", c.name, len(c.files))
 	}
@@ -119,7 +122,7 @@ func add(path string, info fs.FileInfo, found map[string]fs.FileInfo) error {
 		return fault.Wrap(fault.Storage, err, "corpus: folder cannot be read")
 	}
 	if text == 0 && other > 0 {
-		return fault.New(fault.Data, "corpus: %s: no text in this folder: none of its %d files ends in .txt, .jsonl, .json or .parquet (or these with .gz or .zst); name the files themselves, or a glob", path, other)
+		return fault.New(fault.Data, "corpus: %s: no text in this folder: none of its %d files ends in .txt, .jsonl, .json, .parquet or .tfrecord (or these with .gz or .zst); name the files themselves, or a glob", path, other)
 	}
 	if text == 0 {
 		return fault.New(fault.Data, "corpus: %s: no file in this folder; name one that holds text files", path)
@@ -159,13 +162,32 @@ func walk(folder string, above []fs.FileInfo, visit func(string, fs.FileInfo)) e
 	return nil
 }
 
+// checkTokens finds out whether the files hold token ids. Some that do among others that do not is an error: examples
+// stay as they are, text is cut anew for each sequence length.
+func (c *Corpus) checkTokens() error {
+	holds := func(f File) bool {
+		e, _ := extension(f.Path)
+		return e == tfrecordExtension
+	}
+	c.tokens = holds(c.files[0])
+	other := slices.IndexFunc(c.files, func(f File) bool { return holds(f) != c.tokens })
+	if other < 0 {
+		return nil
+	}
+	return fault.New(fault.Usage, "corpus: %s and %s: TFRecord files of examples and text cannot be read as one corpus; build shards of each, then name both folders with weights", c.files[0].Path, c.files[other].Path)
+}
+
 // extension gives the extension of name in lower case without, and that of the compression.
 func extension(name string) (format, compression string) {
 	name = strings.ToLower(filepath.Base(name))
 	if e := filepath.Ext(name); slices.Contains(compressions, e) {
 		name, compression = strings.TrimSuffix(name, e), e
 	}
-	return filepath.Ext(name), compression
+	format = filepath.Ext(name)
+	if strings.HasPrefix(format, tfrecordExtension+"-") { // TensorFlow numbers files behind the extension: -0-of-1000
+		format = tfrecordExtension
+	}
+	return format, compression
 }
 
 func formatOf(path string) format {

@@ -13,7 +13,7 @@ import (
 type bert struct{}
 
 func (bert) weights(prefix string, e EncoderConfig) []Weight {
-	var list []Weight
+	list := projectionWeights(prefix, e)
 	for i := range e.Layers {
 		layer := bertLayer(prefix, i)
 		for _, name := range []string{"query", "key", "value"} {
@@ -28,15 +28,17 @@ func (bert) weights(prefix string, e EncoderConfig) []Weight {
 	return list
 }
 
-func bertLayer(prefix string, i int) string { return fmt.Sprintf("%s.layer.%d.", prefix, i) }
+func bertLayer(prefix string, i int) string {
+	return fmt.Sprintf("%s%s.layer.%d.", prefix, nameEncoder, i)
+}
 
 func (bert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node {
-	bias := attentionBias(keep)
+	x, bias := ctx.project(x, prefix, e), attentionBias(keep)
 	for i := range e.Layers {
 		layer := bertLayer(prefix, i)
 		a := ctx.attention(x, bias, e, layer+"attention.")
 		x = ctx.addNorm(x, a, e, layer+"attention.output.")
-		f := gelu(ctx.linear(x, layer+"intermediate.dense"))
+		f := e.activate(ctx.linear(x, layer+"intermediate.dense"))
 		x = ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")
 	}
 	return x
@@ -55,17 +57,21 @@ func attentionBias(keep *Node) *Node {
 	return InsertAxes(bias, 1, 1)
 }
 
-// attention is multi-head self-attention with its output projection: x [B,S,H] to [B,S,H]
-// (Vaswani et al., 2017, section 3.2).
+// attention is multi-head self-attention with its projections: x [B,S,H] to [B,S,H].
 func (ctx *Context) attention(x, biasB11T *Node, e EncoderConfig, name string) *Node {
-	B, S := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
-	heads := func(projection string) *Node { // [B,S,N,D]
-		return Reshape(ctx.linear(x, name+"self."+projection), B, S, e.Heads, e.HeadSize())
-	}
-	query := MulScalar(heads("query"), 1/math.Sqrt(float64(e.HeadSize())))
-	scores := ctx.product(query, []int{3}, []int{0, 2}, heads("key"), []int{3}, []int{0, 2}) // [B,N,S,T]
-	probs := ctx.dropout(softmax(Add(scores, biasB11T)), e.AttentionDropout, name+"probabilities")
-	mixed := ctx.product(probs, []int{3}, []int{0, 1}, heads("value"), []int{1}, []int{0, 2}) // [B,N,S,D]
-	mixed = Reshape(TransposeAllAxes(mixed, 0, 2, 1, 3), B, S, e.HiddenSize)
+	project := func(projection string) *Node { return ctx.linear(x, name+"self."+projection) }
+	mixed := ctx.attend(project("query"), project("key"), project("value"), biasB11T, e, name)
 	return ctx.linear(mixed, name+"output.dense")
+}
+
+// attend is scaled dot-product attention of N heads (Vaswani et al., 2017, section 3.2): query, key and
+// value [B,S,H] to [B,S,H].
+func (ctx *Context) attend(query, key, value, biasB11T *Node, e EncoderConfig, site string) *Node {
+	B, S := query.Shape().Dimensions[0], query.Shape().Dimensions[1]
+	heads := func(x *Node) *Node { return Reshape(x, B, S, e.Heads, e.HeadSize()) } // [B,S,N,D]
+	query = MulScalar(query, 1/math.Sqrt(float64(e.HeadSize())))
+	scores := ctx.product(heads(query), []int{3}, []int{0, 2}, heads(key), []int{3}, []int{0, 2}) // [B,N,S,T]
+	probs := ctx.dropout(softmax(Add(scores, biasB11T)), e.AttentionDropout, site+"probabilities")
+	mixed := ctx.product(probs, []int{3}, []int{0, 1}, heads(value), []int{1}, []int{0, 2}) // [B,N,S,D]
+	return Reshape(TransposeAllAxes(mixed, 0, 2, 1, 3), B, S, e.HiddenSize)
 }

@@ -18,7 +18,7 @@ import (
 // Config is the shape of an ELECTRA model and of its training objective. Sizes are in units of elements.
 // Sources: ELECTRA (Clark et al., 2020), tables 6 and 7, and the official configuration.
 type Config struct {
-	Encoder          string    `yaml:"encoder" doc:"encoder architecture: bert"`
+	Encoder          string    `yaml:"encoder" doc:"encoder architecture: bert or albert (layers share their weights)"`
 	VocabSize        int       `yaml:"vocab_size" doc:"entries of the word table; 0 takes the vocabulary's size"`
 	EmbeddingSize    int       `yaml:"embedding_size" doc:"width E of the word, position and token-type tables"`
 	HiddenSize       int       `yaml:"hidden_size" doc:"width H of the discriminator"`
@@ -27,7 +27,9 @@ type Config struct {
 	IntermediateSize int       `yaml:"intermediate_size" doc:"width of the discriminator's feed-forward layer"`
 	MaxPositions     int       `yaml:"max_positions" doc:"entries of the position table: the longest sequence"`
 	TokenTypes       int       `yaml:"token_types" doc:"entries of the token-type table: the segments of an example"`
-	Activation       string    `yaml:"activation" doc:"feed-forward activation: gelu (erf)"`
+	HiddenGroups     int       `yaml:"num_hidden_groups" doc:"albert: groups of layers; those of a group share their weights; must divide layers"`
+	InnerGroupNum    int       `yaml:"inner_group_num" doc:"albert: layers with weights of their own that one shared layer consists of"`
+	Activation       string    `yaml:"activation" doc:"of feed-forward layers and heads: gelu (erf), gelu_new (tanh); empty takes the encoder's: gelu_new for albert, else gelu"`
 	LayerNormEpsilon float64   `yaml:"layer_norm_epsilon" doc:"added to the variance in LayerNorm"`
 	InitializerRange float64   `yaml:"initializer_range" doc:"standard deviation of the initial weights"`
 	HiddenDropout    float64   `yaml:"hidden_dropout" doc:"dropout after embeddings and sublayers"`
@@ -54,6 +56,8 @@ type EncoderConfig struct {
 	Kind                            string
 	EmbeddingSize, HiddenSize       int
 	Layers, Heads, IntermediateSize int
+	HiddenGroups, InnerGroupNum     int // at least 1
+	Activation                      string
 	LayerNormEpsilon                float64
 	HiddenDropout, AttentionDropout float64
 }
@@ -63,8 +67,19 @@ func (c *Config) DiscriminatorEncoder() EncoderConfig {
 	return EncoderConfig{
 		Kind: c.Encoder, EmbeddingSize: c.EmbeddingSize, HiddenSize: c.HiddenSize,
 		Layers: c.Layers, Heads: c.Heads, IntermediateSize: c.IntermediateSize,
+		HiddenGroups: max(1, c.HiddenGroups), InnerGroupNum: max(1, c.InnerGroupNum), Activation: c.activation(),
 		LayerNormEpsilon: c.LayerNormEpsilon, HiddenDropout: c.HiddenDropout, AttentionDropout: c.AttentionDropout,
 	}
+}
+
+func (c *Config) activation() string {
+	switch {
+	case c.Activation != "":
+		return c.Activation
+	case c.Encoder == "albert":
+		return "gelu_new"
+	}
+	return "gelu"
 }
 
 // GeneratorEncoder is the generator's encoder: the discriminator's, scaled (official run_pretraining.py:
@@ -99,7 +114,9 @@ func (c *Config) Validate() error {
 	}
 	_, known := encoders[c.Encoder]
 	check(known, "model.encoder is %q; known: %s", c.Encoder, strings.Join(EncoderNames(), ", "))
-	check(c.Activation == "gelu", "model.activation is %q; known: gelu", c.Activation)
+	_, known = activations[c.activation()]
+	check(known, "model.activation is %q; known: %s", c.Activation, strings.Join(ActivationNames(), ", "))
+	check(c.HiddenGroups >= 0 && c.InnerGroupNum >= 0, "model.num_hidden_groups is %d and model.inner_group_num %d; they must not be negative", c.HiddenGroups, c.InnerGroupNum)
 	for _, f := range []struct {
 		key   string
 		value int
@@ -126,6 +143,8 @@ func (c *Config) Validate() error {
 
 func (c *Config) validateHeads(check func(bool, string, ...any)) {
 	d, g := c.DiscriminatorEncoder(), c.GeneratorEncoder()
+	check(d.Layers%d.HiddenGroups == 0 && g.Layers%g.HiddenGroups == 0,
+		"model.num_hidden_groups is %d and does not divide the discriminator's %d and the generator's %d layers", d.HiddenGroups, d.Layers, g.Layers)
 	check(d.HiddenSize%d.Heads == 0, "model.heads is %d and does not divide model.hidden_size %d", d.Heads, d.HiddenSize)
 	check(g.HiddenSize%g.Heads == 0, "the generator's %d heads do not divide its hidden size %d; set model.generator.heads", g.Heads, g.HiddenSize)
 }

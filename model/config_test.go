@@ -44,6 +44,8 @@ func TestValidate(t *testing.T) {
 		{"generator's heads", func(c *Config) { c.Generator.Heads = 5 }, "generator's 5 heads"},
 		{"vocabulary", func(c *Config) { c.VocabSize = 0 }, "vocab_size"},
 		{"activation", func(c *Config) { c.Activation = "sine" }, "sine"},
+		{"groups", func(c *Config) { c.HiddenGroups = 5 }, "num_hidden_groups is 5 and does not divide"},
+		{"negative groups", func(c *Config) { c.InnerGroupNum = -1 }, "inner_group_num -1"},
 		{"dropout", func(c *Config) { c.HiddenDropout = 1 }, "dropout"},
 		{"temperature", func(c *Config) { c.Temperature = 0 }, "temperature"},
 		{"initializer", func(c *Config) { c.InitializerRange = math.NaN() }, "initializer_range"},

@@ -7,8 +7,9 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// encoder is an architecture: what it is made of, and how it maps embeddings [B,S,H] to hidden states
-// [B,S,H]. keep [B,S] is true at positions that may be attended to. The task knows no more of it.
+// encoder is an architecture: what it is made of, and how it maps embeddings [B,S,E] to hidden states
+// [B,S,H]. prefix is its side's, with which the names of all its weights begin; keep [B,S] is true at
+// positions that may be attended to. The task knows no more of it.
 type encoder interface {
 	weights(prefix string, e EncoderConfig) []Weight
 	encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node
@@ -16,7 +17,8 @@ type encoder interface {
 
 // encoders holds every architecture by name; a new one is a new file and one line here.
 var encoders = map[string]encoder{
-	"bert": bert{},
+	"bert":   bert{},
+	"albert": albert{},
 }
 
 // EncoderNames lists the architectures.
@@ -31,9 +33,21 @@ func EncoderNames() []string {
 
 // encode embeds ids [B,S] and runs one side's encoder: [B,S,H], float32.
 func (c *Config) encode(ctx *Context, prefix string, e EncoderConfig, ids, segments, keep *Node) *Node {
-	x := c.embed(ctx, ids, segments, prefix)
-	if e.EmbeddingSize != e.HiddenSize {
-		x = ctx.linear(x, prefix+nameProjection)
+	return encoders[e.Kind].encode(ctx, prefix, e, c.embed(ctx, ids, segments, prefix), keep)
+}
+
+// projectionWeights are those of ELECTRA's map from embedding to hidden width, if the two differ.
+func projectionWeights(prefix string, e EncoderConfig) []Weight {
+	if e.EmbeddingSize == e.HiddenSize {
+		return nil
 	}
-	return encoders[e.Kind].encode(ctx, prefix+nameEncoder, e, x, keep)
+	return linearWeights(prefix+nameProjection, e.HiddenSize, e.EmbeddingSize, InitGlorotUniform)
+}
+
+// project maps embeddings [B,S,E] to [B,S,H].
+func (ctx *Context) project(x *Node, prefix string, e EncoderConfig) *Node {
+	if e.EmbeddingSize == e.HiddenSize {
+		return x
+	}
+	return ctx.linear(x, prefix+nameProjection)
 }

@@ -17,8 +17,8 @@ func (c *Config) FLOPs(S, masked int) float64 {
 func (e EncoderConfig) flops(s float64) float64 {
 	h, f := float64(e.HiddenSize), float64(e.IntermediateSize)
 	layer := 8*s*h*h + 4*s*s*h + 4*s*h*f
-	total := float64(e.Layers) * layer
-	if e.EmbeddingSize != e.HiddenSize {
+	total := float64(e.Layers*e.InnerGroupNum) * layer
+	if e.EmbeddingSize != e.HiddenSize || e.Kind == "albert" {
 		total += 2 * s * float64(e.EmbeddingSize) * h
 	}
 	return total

@@ -18,7 +18,7 @@ func discriminatorHeadWeights(e EncoderConfig) []Weight {
 
 // generatorTransform maps hidden states [M,H] back to embedding width [M,E].
 func (c *Config) generatorTransform(ctx *Context, hidden *Node) *Node {
-	return ctx.layerNorm(gelu(ctx.linear(hidden, nameGeneratorDense)), nameGeneratorNorm, c.LayerNormEpsilon)
+	return ctx.layerNorm(c.GeneratorEncoder().activate(ctx.linear(hidden, nameGeneratorDense)), nameGeneratorNorm, c.LayerNormEpsilon)
 }
 
 // vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [M,V].
@@ -29,5 +29,5 @@ func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
 
 // discriminatorLogits scores every position, positive where a token looks replaced: [B,S,H] to [B,S].
 func (c *Config) discriminatorLogits(ctx *Context, hidden *Node) *Node {
-	return Squeeze(ctx.linear(gelu(ctx.linear(hidden, nameDiscriminatorDense)), nameDiscriminatorOut), -1)
+	return Squeeze(ctx.linear(c.DiscriminatorEncoder().activate(ctx.linear(hidden, nameDiscriminatorDense)), nameDiscriminatorOut), -1)
 }

@@ -2,8 +2,6 @@
 package model
 
 import (
-	"math"
-
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
@@ -33,11 +31,6 @@ func (ctx *Context) layerNorm(x *Node, name string, epsilon float64) *Node {
 	normal := Div(centred, Sqrt(AddScalar(variance, epsilon)))
 	gain := ExpandLeftToRank(ctx.weight(name+".weight"), x.Rank())
 	return Add(Mul(normal, gain), ExpandLeftToRank(ctx.weight(name+".bias"), x.Rank()))
-}
-
-// gelu is the exact Gaussian error linear unit, x·Φ(x) (Hendrycks and Gimpel, 2016).
-func gelu(x *Node) *Node {
-	return Mul(MulScalar(x, 0.5), AddScalar(Erf(MulScalar(x, math.Sqrt2/2)), 1))
 }
 
 // softmax normalises the last axis in float32.

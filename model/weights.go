@@ -34,8 +34,8 @@ func (w Weight) Size() int {
 func (c *Config) Weights() []Weight {
 	gen, disc := c.GeneratorEncoder(), c.DiscriminatorEncoder()
 	list := embeddingWeights(c)
-	list = append(list, encoderWeights(discriminatorPrefix, disc)...)
-	list = append(list, encoderWeights(generatorPrefix, gen)...)
+	list = append(list, encoders[disc.Kind].weights(discriminatorPrefix, disc)...)
+	list = append(list, encoders[gen.Kind].weights(generatorPrefix, gen)...)
 	list = append(list, discriminatorHeadWeights(disc)...)
 	return append(list, generatorHeadWeights(c, gen)...)
 }
@@ -46,12 +46,4 @@ func linearWeights(name string, out, in int, init Initializer) []Weight {
 
 func layerNormWeights(name string, width int) []Weight {
 	return []Weight{{name + ".weight", []int{width}, InitOnes}, {name + ".bias", []int{width}, InitZeros}}
-}
-
-func encoderWeights(prefix string, e EncoderConfig) []Weight {
-	var list []Weight
-	if e.EmbeddingSize != e.HiddenSize {
-		list = linearWeights(prefix+nameProjection, e.HiddenSize, e.EmbeddingSize, InitGlorotUniform)
-	}
-	return append(list, encoders[e.Kind].weights(prefix+nameEncoder, e)...)
 }

@@ -1,60 +1,167 @@
-// Package hf speaks Hugging Face's folder layout: config.json and model.safetensors of ELECTRA.
+// Package hf speaks Hugging Face's folder layout: config.json and model.safetensors of ELECTRA and ALBERT,
+// a folder each for discriminator and generator.
 package hf
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"elektron/internal/fault"
 	"elektron/model"
 )
 
-// folderConfig is the part of an ELECTRA config.json that shapes the model.
+const (
+	configName  = "config.json"
+	weightsName = "model.safetensors"
+	maxConfig   = 1 << 20 // bytes; anything larger is no config.json
+	maxLayers   = 1000    // no model is deeper; bounds what a forged config.json can ask for
+)
+
+// folderConfig is the part of config.json that shapes the model, and what transformers wants to see
+// beside it.
 type folderConfig struct {
-	ModelType             string  `json:"model_type"`
-	VocabSize             int     `json:"vocab_size"`
-	EmbeddingSize         int     `json:"embedding_size"`
-	HiddenSize            int     `json:"hidden_size"`
-	NumHiddenLayers       int     `json:"num_hidden_layers"`
-	NumAttentionHeads     int     `json:"num_attention_heads"`
-	IntermediateSize      int     `json:"intermediate_size"`
-	HiddenAct             string  `json:"hidden_act"`
-	HiddenDropout         float64 `json:"hidden_dropout_prob"`
-	AttentionDropout      float64 `json:"attention_probs_dropout_prob"`
-	MaxPositionEmbeddings int     `json:"max_position_embeddings"`
-	TypeVocabSize         int     `json:"type_vocab_size"`
-	LayerNormEps          float64 `json:"layer_norm_eps"`
+	Architectures         []string `json:"architectures"`
+	ModelType             string   `json:"model_type"`
+	VocabSize             int      `json:"vocab_size"`
+	EmbeddingSize         int      `json:"embedding_size"`
+	HiddenSize            int      `json:"hidden_size"`
+	NumHiddenLayers       int      `json:"num_hidden_layers"`
+	NumHiddenGroups       int      `json:"num_hidden_groups,omitempty"` // ALBERT
+	InnerGroupNum         int      `json:"inner_group_num,omitempty"`   // ALBERT
+	NumAttentionHeads     int      `json:"num_attention_heads"`
+	IntermediateSize      int      `json:"intermediate_size"`
+	HiddenAct             string   `json:"hidden_act"`
+	HiddenDropout         float64  `json:"hidden_dropout_prob"`
+	AttentionDropout      float64  `json:"attention_probs_dropout_prob"`
+	MaxPositionEmbeddings int      `json:"max_position_embeddings"`
+	PositionEmbeddingType string   `json:"position_embedding_type"`
+	TypeVocabSize         int      `json:"type_vocab_size"`
+	InitializerRange      float64  `json:"initializer_range"`
+	LayerNormEps          float64  `json:"layer_norm_eps"`
+	PadTokenID            int      `json:"pad_token_id"`
+	TieWordEmbeddings     bool     `json:"tie_word_embeddings"`
+	DType                 string   `json:"torch_dtype"`
 }
 
+// encoders maps model_type to the encoder's name here.
+var encoders = map[string]string{"electra": "bert", "albert": "albert"}
+
+// activations maps hidden_act to the activation's name here.
+var activations = map[string]string{"gelu": "gelu", "gelu_new": "gelu_new", "gelu_pytorch_tanh": "gelu_new"}
+
+// readConfig reads a folder's config.json. Values that it leaves out are those of transformers.
 func readConfig(folder string) (folderConfig, error) {
-	c := folderConfig{HiddenAct: "gelu", LayerNormEps: 1e-12, MaxPositionEmbeddings: 512, TypeVocabSize: 2}
-	path := filepath.Join(folder, "config.json")
-	text, err := os.ReadFile(path)
+	c := folderConfig{NumHiddenGroups: 1, InnerGroupNum: 1, MaxPositionEmbeddings: 512, PositionEmbeddingType: "absolute",
+		TypeVocabSize: 2, InitializerRange: 0.02, LayerNormEps: 1e-12}
+	path := filepath.Join(folder, configName)
+	file, err := os.Open(path)
 	if err != nil {
-		return c, fault.Wrap(fault.Storage, err, "hf: no model folder")
+		return c, fault.Wrap(fault.Storage, err, "hf: %s is no model folder", folder)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if err != nil {
+		return c, fault.Wrap(fault.Storage, err, "hf")
+	}
+	if len(text) > maxConfig {
+		return c, fault.New(fault.Data, "hf: %s: larger than %d bytes, so no configuration of a model", path, maxConfig)
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return c, fault.New(fault.Data, "hf: %s: %w", path, err)
 	}
-	if c.ModelType != "electra" {
-		return c, fault.New(fault.Data, "hf: %s: model_type is %q; expected electra", path, c.ModelType)
+	if c.HiddenAct == "" {
+		c.HiddenAct = map[string]string{"electra": "gelu", "albert": "gelu_new"}[c.ModelType]
+	}
+	return c, fault.Wrap(fault.Data, c.check(), "hf: %s", path)
+}
+
+// check refuses what elektron's encoders are not.
+func (c *folderConfig) check() error {
+	switch {
+	case encoders[c.ModelType] == "":
+		return fmt.Errorf("model_type is %.80q; elektron reads electra and albert", c.ModelType)
+	case activations[c.HiddenAct] == "":
+		return fmt.Errorf("hidden_act is %.80q; known: gelu, gelu_new", c.HiddenAct)
+	case c.PositionEmbeddingType != "absolute":
+		return fmt.Errorf("position_embedding_type is %.80q; only absolute positions are known", c.PositionEmbeddingType)
+	case c.NumHiddenLayers > maxLayers || c.NumHiddenGroups > maxLayers || c.InnerGroupNum > maxLayers:
+		return fmt.Errorf("num_hidden_layers is %d, num_hidden_groups %d, inner_group_num %d; no model has more than %d", c.NumHiddenLayers, c.NumHiddenGroups, c.InnerGroupNum, maxLayers)
+	}
+	return nil
+}
+
+// single is the configuration of a discriminator whose generator is not known: the generator has a quarter
+// of its width.
+func (c *folderConfig) single() model.Config {
+	m, _ := model.Preset("small")
+	m.Encoder, m.VocabSize, m.EmbeddingSize, m.HiddenSize = encoders[c.ModelType], c.VocabSize, c.EmbeddingSize, c.HiddenSize
+	m.Layers, m.Heads, m.IntermediateSize = c.NumHiddenLayers, c.NumAttentionHeads, c.IntermediateSize
+	m.HiddenGroups, m.InnerGroupNum, m.Activation = c.NumHiddenGroups, c.InnerGroupNum, activations[c.HiddenAct]
+	m.MaxPositions, m.TokenTypes, m.LayerNormEpsilon = c.MaxPositionEmbeddings, c.TypeVocabSize, c.LayerNormEps
+	m.HiddenDropout, m.AttentionDropout, m.InitializerRange = c.HiddenDropout, c.AttentionDropout, c.InitializerRange
+	m.Generator = model.Generator{Size: 0.25}
+	return m
+}
+
+// pair joins the configurations of a discriminator and its generator, which share all but their size.
+func pair(disc, gen *folderConfig) (model.Config, error) {
+	c := disc.single()
+	c.Generator = model.Generator{Size: float64(gen.HiddenSize) / float64(max(1, disc.HiddenSize)), HiddenSize: gen.HiddenSize,
+		Layers: gen.NumHiddenLayers, Heads: gen.NumAttentionHeads, IntermediateSize: gen.IntermediateSize}
+	var differ []string
+	for _, shared := range []struct {
+		key       string
+		disc, gen any
+	}{
+		{"model_type", disc.ModelType, gen.ModelType}, {"vocab_size", disc.VocabSize, gen.VocabSize},
+		{"embedding_size", disc.EmbeddingSize, gen.EmbeddingSize}, {"hidden_act", activations[disc.HiddenAct], activations[gen.HiddenAct]},
+		{"num_hidden_groups", disc.NumHiddenGroups, gen.NumHiddenGroups}, {"inner_group_num", disc.InnerGroupNum, gen.InnerGroupNum},
+		{"max_position_embeddings", disc.MaxPositionEmbeddings, gen.MaxPositionEmbeddings},
+		{"type_vocab_size", disc.TypeVocabSize, gen.TypeVocabSize}, {"layer_norm_eps", disc.LayerNormEps, gen.LayerNormEps},
+	} {
+		if shared.disc != shared.gen {
+			differ = append(differ, fmt.Sprintf("%s is %v and %v", shared.key, shared.disc, shared.gen))
+		}
+	}
+	if len(differ) > 0 {
+		return c, fault.New(fault.Data, "hf: discriminator and generator do not belong together: %s", strings.Join(differ, "; "))
 	}
 	return c, nil
 }
 
-// pairConfig joins the configurations of a discriminator and its generator.
-func pairConfig(disc, gen folderConfig) (model.Config, error) {
-	c, _ := model.Preset("small")
-	c.VocabSize, c.EmbeddingSize, c.HiddenSize = disc.VocabSize, disc.EmbeddingSize, disc.HiddenSize
-	c.Layers, c.Heads, c.IntermediateSize = disc.NumHiddenLayers, disc.NumAttentionHeads, disc.IntermediateSize
-	c.MaxPositions, c.TokenTypes, c.LayerNormEpsilon = disc.MaxPositionEmbeddings, disc.TypeVocabSize, disc.LayerNormEps
-	c.Activation, c.HiddenDropout, c.AttentionDropout = disc.HiddenAct, disc.HiddenDropout, disc.AttentionDropout
-	c.Generator = model.Generator{Size: float64(gen.HiddenSize) / float64(disc.HiddenSize), HiddenSize: gen.HiddenSize,
-		Layers: gen.NumHiddenLayers, Heads: gen.NumAttentionHeads, IntermediateSize: gen.IntermediateSize}
-	if gen.VocabSize != disc.VocabSize || gen.EmbeddingSize != disc.EmbeddingSize {
-		return c, fault.New(fault.Data, "hf: generator and discriminator do not belong together: vocabulary %d and %d, embedding %d and %d",
-			gen.VocabSize, disc.VocabSize, gen.EmbeddingSize, disc.EmbeddingSize)
+// architectures are transformers' classes for a folder. It has none for a discriminator on ALBERT: there the
+// encoder loads and the head is left over.
+var architectures = map[string]map[side]string{
+	"electra": {discriminator: "ElectraForPreTraining", generator: "ElectraForMaskedLM"},
+	"albert":  {discriminator: "AlbertModel", generator: "AlbertForMaskedLM"},
+}
+
+// newFolderConfig is one side's config.json. An encoder that transformers does not have is an error of kind
+// fault.Usage.
+func newFolderConfig(c *model.Config, s side, padID int) (folderConfig, error) {
+	e := c.DiscriminatorEncoder()
+	if s == generator {
+		e = c.GeneratorEncoder()
 	}
-	return c, c.Validate()
+	f := folderConfig{VocabSize: c.VocabSize, EmbeddingSize: e.EmbeddingSize, HiddenSize: e.HiddenSize, NumHiddenLayers: e.Layers,
+		NumAttentionHeads: e.Heads, IntermediateSize: e.IntermediateSize, HiddenAct: e.Activation, HiddenDropout: e.HiddenDropout,
+		AttentionDropout: e.AttentionDropout, MaxPositionEmbeddings: c.MaxPositions, PositionEmbeddingType: "absolute",
+		TypeVocabSize: c.TokenTypes, InitializerRange: c.InitializerRange, LayerNormEps: e.LayerNormEpsilon,
+		PadTokenID: padID, TieWordEmbeddings: true, DType: "float32"}
+	for modelType, encoder := range encoders {
+		if encoder == e.Kind {
+			f.ModelType, f.Architectures = modelType, []string{architectures[modelType][s]}
+		}
+	}
+	if f.ModelType == "" {
+		return f, fault.New(fault.Usage, "hf: transformers has no %s encoder; only bert and albert can be exported", e.Kind)
+	}
+	if f.ModelType == "albert" {
+		f.NumHiddenGroups, f.InnerGroupNum = e.HiddenGroups, e.InnerGroupNum
+	}
+	return f, nil
 }

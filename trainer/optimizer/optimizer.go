@@ -101,7 +101,7 @@ func globalNorm(params []Variable) *Node {
 }
 
 // Decayed tells whether weight decay and LAMB's trust ratio apply to a parameter: to all but biases and
-// LayerNorm (official optimization.py; embeddings are decayed).
+// LayerNorm, which ALBERT calls layer_norm too (official optimization.py; embeddings are decayed).
 func Decayed(name string) bool {
-	return !strings.Contains(name, "LayerNorm") && !strings.HasSuffix(name, "bias")
+	return !strings.Contains(name, "LayerNorm") && !strings.Contains(name, "layer_norm") && !strings.HasSuffix(name, "bias")
 }

@@ -136,12 +136,14 @@ func tensor(values []float64, shape []int) *tensors.Tensor {
 
 func TestDecayed(t *testing.T) {
 	for name, want := range map[string]bool{
-		"discriminator.electra.embeddings.word_embeddings.weight":                 true,
-		"discriminator.electra.embeddings.LayerNorm.weight":                       false,
-		"discriminator.electra.encoder.layer.0.attention.self.query.bias":         false,
-		"discriminator.electra.encoder.layer.0.attention.self.query.weight":       true,
-		"discriminator.electra.encoder.layer.0.attention.output.LayerNorm.weight": false,
-		"generator.generator_lm_head.bias":                                        false,
+		"discriminator.electra.embeddings.word_embeddings.weight":                                          true,
+		"discriminator.electra.embeddings.LayerNorm.weight":                                                false,
+		"discriminator.electra.encoder.layer.0.attention.self.query.bias":                                  false,
+		"discriminator.electra.encoder.layer.0.attention.self.query.weight":                                true,
+		"discriminator.electra.encoder.layer.0.attention.output.LayerNorm.weight":                          false,
+		"generator.generator_lm_head.bias":                                                                 false,
+		"discriminator.electra.encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm.weight": false,
+		"discriminator.electra.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight":                   true,
 	} {
 		if Decayed(name) != want {
 			t.Errorf("Decayed(%q) = %v", name, !want)

@@ -1,0 +1,39 @@
+package model
+
+import (
+	"math"
+	"sort"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// activations are the functions of feed-forward layers and heads, under Hugging Face's names.
+var activations = map[string]func(*Node) *Node{
+	"gelu":     gelu,
+	"gelu_new": geluNew,
+}
+
+// ActivationNames lists the activations.
+func ActivationNames() []string {
+	names := make([]string, 0, len(activations))
+	for name := range activations {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// activate applies the encoder's activation.
+func (e EncoderConfig) activate(x *Node) *Node { return activations[e.Activation](x) }
+
+// gelu is the exact Gaussian error linear unit, x·Φ(x) (Hendrycks and Gimpel, 2016).
+func gelu(x *Node) *Node {
+	return Mul(MulScalar(x, 0.5), AddScalar(Erf(MulScalar(x, math.Sqrt2/2)), 1))
+}
+
+// geluNew is its approximation x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))) (same paper, section 2), which
+// ALBERT uses.
+func geluNew(x *Node) *Node {
+	cubic := Add(x, MulScalar(Mul(Square(x), x), 0.044715))
+	return Mul(MulScalar(x, 0.5), AddScalar(Tanh(MulScalar(cubic, math.Sqrt(2/math.Pi))), 1))
+}

@@ -59,7 +59,8 @@ func (o BuildOptions) text() wordpiece.Options {
 	return text
 }
 
-// Build tokenises a corpus into a folder of shards: train/, valid/, vocab.txt and manifest.json. Files are
+// Build tokenises a corpus into a folder of shards: train/, valid/, vocab.txt, manifest.json, and report.json and
+// lengths.png for people. Files are
 // read and tokenised in parallel; the folder's bytes depend on text, vocabulary and options only. Documents and
 // long sentences that came before are dropped and counted, and so are sentences without a token. The folder
 // appears whole or not at all; one that is there already is left alone, which is an error. progress gets
@@ -139,6 +140,9 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 		VocabularyHash: config.VocabularyHash, VocabularySize: config.VocabularySize,
 		Train: b.train.written, Valid: b.valid.written, Report: b.report,
 	}
+	if err := m.writeReport(folder); err != nil {
+		return nil, err
+	}
 	return m, m.write(folder)
 }
 
@@ -202,6 +206,7 @@ func (b *builder) add(d document) error {
 			b.report.DuplicateSentences++
 		default:
 			kept = append(kept, s.ids)
+			b.report.SentenceLengths.add(len(s.ids))
 			tokens += len(s.ids)
 			b.report.UnknownTokens += int64(s.unknown)
 		}
@@ -211,6 +216,7 @@ func (b *builder) add(d document) error {
 		return nil
 	}
 	b.report.Tokens += int64(tokens)
+	b.report.DocumentLengths.add(tokens)
 	next := placed{kept, tokens, hash(0, 0, siteSplit, d.hash)}
 	if b.spare.tokens == 0 || next.draw < b.spare.draw {
 		next, b.spare = b.spare, next

@@ -60,6 +60,8 @@ type Report struct {
 	EmptySentences     int64    `json:"empty_sentences"`     // without a token
 	EmptyDocuments     int64    `json:"empty_documents"`     // of which nothing is left
 	InvalidBytes       int64    `json:"invalid_bytes"`       // not UTF-8, each replaced by U+FFFD
+	DocumentLengths    Lengths  `json:"document_lengths"`    // of what is kept, in tokens
+	SentenceLengths    Lengths  `json:"sentence_lengths"`
 	Warnings           []string `json:"warnings,omitempty"`
 }
 

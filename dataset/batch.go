@@ -33,8 +33,9 @@ func (d *Dataset) newBatch() *Batch {
 	}
 }
 
-// Batch returns the batch of a step (from 0): a pure function of (seed, step). Over the epochs every
-// example comes once an epoch, in another order and with other masks each time; a batch may straddle two epochs.
+// Batch returns the batch of a step (from 0): a pure function of (seed, step). Every example comes once an epoch, in
+// another order and with other masks each time; a batch may straddle two epochs. In a mixture, the parts have the share
+// of rows that their weights say, and epochs of their own.
 func (d *Dataset) Batch(step int64) (*Batch, error) {
 	b := d.newBatch()
 	return b, d.FillRows(b, step, 0, b.Size)
@@ -50,16 +51,10 @@ func (d *Dataset) FillRows(b *Batch, step int64, rowStart, rowEnd int) error {
 	if b.Size != d.options.BatchSize || b.SeqLen != d.options.SeqLen || b.Masked != d.masked {
 		return fault.New(fault.Internal, "dataset: batch of shape [%d, %d], %d masked does not fit this dataset", b.Size, b.SeqLen, b.Masked)
 	}
-	n, epoch := d.Examples(), int64(-1)
-	var order permutation
+	order := d.cursor()
 	var scratch maskScratch
 	for row := rowStart; row < rowEnd; row++ {
-		place := step*int64(b.Size) + int64(row)
-		if place/n != epoch {
-			epoch = place / n
-			order = orderOf(n, d.options.Seed, epoch)
-		}
-		b.Examples[row] = order.at(place % n)
+		b.Examples[row] = order.example(step*int64(b.Size) + int64(row))
 		if err := d.fillText(b, row); err != nil {
 			return err
 		}
@@ -70,13 +65,13 @@ func (d *Dataset) FillRows(b *Batch, step int64, rowStart, rowEnd int) error {
 
 // fillText writes the tokens, segments and length of a row whose example number is set.
 func (d *Dataset) fillText(b *Batch, row int) error {
-	e := d.examples[b.Examples[row]]
+	from, e := d.example(b.Examples[row])
 	ids := b.IDs[row*b.SeqLen : (row+1)*b.SeqLen]
 	segments := b.SegmentIDs[row*b.SeqLen : (row+1)*b.SeqLen]
 	length := e.length()
 	a, second := e.lenA(), e.lenB()
 	// Both segments are one range of tokens: it is read in one go, then B moves up by one for the [SEP].
-	if _, err := d.tokens.AppendTokens(ids[1:1], e.start(), a+second); err != nil {
+	if _, err := from.tokens.AppendTokens(ids[1:1], e.start(), a+second); err != nil {
 		return fault.Wrap(fault.Data, err, "dataset: example %d", b.Examples[row])
 	}
 	if second > 0 {

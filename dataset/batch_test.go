@@ -11,7 +11,7 @@ import (
 func TestBatchLayout(t *testing.T) {
 	text := &memory{}
 	text.add(3, 4)
-	d, err := newDataset(text, []example{packExample(0, 3, 4), packExample(1, 5, 0)}, testIDs, nil, BatchOptions{SeqLen: 12, BatchSize: 2, Seed: 1, MaskProb: 0.15})
+	d, err := newDataset([]part{{tokens: text, examples: []example{packExample(0, 3, 4), packExample(1, 5, 0)}}}, testIDs, nil, BatchOptions{SeqLen: 12, BatchSize: 2, Seed: 1, MaskProb: 0.15})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestValidationBatches(t *testing.T) {
 		}
 		o := options(16)
 		o.BatchSize = c.batch
-		d, err := newDataset(text, examples, testIDs, nil, o)
+		d, err := newDataset([]part{{tokens: text, examples: examples}}, testIDs, nil, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +181,7 @@ func TestBadBatchOptions(t *testing.T) {
 }
 
 func TestNoExamples(t *testing.T) {
-	if _, err := newDataset(&memory{}, nil, testIDs, nil, options(64)); fault.KindOf(err) != fault.Data {
+	if _, err := newDataset([]part{{tokens: &memory{}}}, testIDs, nil, options(64)); fault.KindOf(err) != fault.Data {
 		t.Errorf("no text: %v, want a data error", err)
 	}
 }
@@ -191,7 +191,7 @@ func BenchmarkBatch(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			o := BatchOptions{SeqLen: 128, BatchSize: 256, Seed: 42, MaskProb: 0.15, WholeWord: wholeWord}
 			d := testDataset(b, randomText(2000, 20, 60), o)
-			d.continuation = everyThird(len(d.tokens.(*memory).tokens) + firstTextID)
+			d.continuation = everyThird(len(d.parts[0].tokens.(*memory).tokens) + firstTextID)
 			b.ReportAllocs()
 			for step := int64(0); b.Loop(); step++ {
 				if _, err := d.Batch(step); err != nil {

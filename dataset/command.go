@@ -41,7 +41,7 @@ func Command() *cli.Command {
 			{
 				Name:      "inspect",
 				Usage:     "show the examples of a folder of shards as text, with segments and masks, and statistics",
-				ArgsUsage: "FOLDER",
+				ArgsUsage: "FOLDER[=WEIGHT]...",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "seq-len", Value: 128, Usage: "tokens in a row"},
 					&cli.IntFlag{Name: "examples", Value: 4, Usage: "examples to show"},
@@ -58,7 +58,7 @@ func Command() *cli.Command {
 			{
 				Name:      "export",
 				Usage:     "write the examples of a folder of shards as TFRecord files for the official ELECTRA code",
-				ArgsUsage: "FOLDER",
+				ArgsUsage: "FOLDER[=WEIGHT]...",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "seq-len", Value: 128, Usage: "tokens in a row: the official code's max_seq_length"},
 					&cli.Int64Flag{Name: "seed", Value: 42, Usage: "seed of order and segments"},
@@ -154,20 +154,24 @@ func (m *Manifest) print(c *cli.Context, folder string) error {
 	return err
 }
 
-// openArgument opens the folder of shards that a command's only argument names. Close what it gives.
-func openArgument(c *cli.Context, o Options) (*Prepared, error) {
-	if c.NArg() != 1 {
-		return nil, fault.New(fault.Usage, "dataset: %s takes one folder of shards, %d given; for example: data %[1]s shards", c.Command.Name, c.NArg())
+// openArguments opens the folders of shards that a command's arguments name. Close what it gives.
+func openArguments(c *cli.Context, o Options) (*Prepared, error) {
+	if c.NArg() == 0 {
+		return nil, fault.New(fault.Usage, "dataset: %s takes a folder of shards; for example: data %[1]s shards", c.Command.Name)
 	}
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	return openFolder(c.Context, c.Args().First(), o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
+	sources, _, err := sourcesOf(c.Args().Slice())
+	if err != nil {
+		return nil, err
+	}
+	return openFolders(c.Context, sources, o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
 }
 
 // runExport writes the training examples; the held-out ones stay held out.
 func runExport(c *cli.Context) error {
-	p, err := openArgument(c, Options{SkipBadShards: c.Bool("skip-bad-shards"), BatchOptions: BatchOptions{
+	p, err := openArguments(c, Options{SkipBadShards: c.Bool("skip-bad-shards"), BatchOptions: BatchOptions{
 		SeqLen: c.Int("seq-len"), BatchSize: 1, Seed: c.Int64("seed"), MaskProb: 0.15, OneSegment: c.Bool("one-segment"), // masks are not written
 	}})
 	if err != nil {
@@ -190,13 +194,15 @@ func runInspect(c *cli.Context) error {
 	if c.Int64("step") < 0 {
 		return fault.New(fault.Usage, "dataset: step %d; steps count from 0", c.Int64("step"))
 	}
-	p, err := openArgument(c, o)
+	p, err := openArguments(c, o)
 	if err != nil {
 		return err
 	}
 	defer p.Close() // only read from
-	if err := p.Manifest.print(c, p.Folder); err != nil {
-		return err
+	for _, from := range p.Sources {
+		if err := from.Manifest.print(c, from.Folder); err != nil {
+			return err
+		}
 	}
 	if len(p.Skipped) > 0 {
 		fmt.Fprintf(c.App.Writer, "left out: %d damaged shards\n", len(p.Skipped))

@@ -101,7 +101,7 @@ func TestCommandErrors(t *testing.T) {
 		want      fault.Kind
 		says      string
 	}{
-		{[]string{"inspect"}, fault.Usage, "one folder"},
+		{[]string{"inspect"}, fault.Usage, "takes a folder"},
 		{[]string{"inspect", folder}, fault.Data, "no manifest.json"},
 		{[]string{"inspect", "--seq-len", "1000", folder}, fault.Usage, "8 to 512"},
 		{[]string{"inspect", "--step", "-1", folder}, fault.Usage, "step -1"},

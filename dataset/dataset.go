@@ -9,6 +9,7 @@
 //	records.go   pre-training examples of the official code -> tokens
 //	index.go     shards -> examples of one or two segments for a sequence length, kept by index_cache.go
 //	order.go     (seed, epoch) -> a permutation of the examples
+//	mixture.go   several corpora in one order, with weights
 //	mask.go      (seed, step, row) -> the positions that the generator must fill in
 //	batch.go     (seed, step) -> Batch
 //	loader.go    batches ahead of time, in order
@@ -16,7 +17,12 @@
 //	command.go   the data commands; inspect.go shows examples as text, export.go writes them as TFRecord files
 package dataset
 
-import "elektron/internal/fault"
+import (
+	"slices"
+	"sort"
+
+	"elektron/internal/fault"
+)
 
 // Bounds of a sequence length. 512 is the size of BERT's position table; below 8 an example has no room
 // for two segments of text.
@@ -61,41 +67,69 @@ func (s specialIDs) has(id int32) bool {
 // Dataset gives the batches of one split (train or held-out). It is safe for concurrent use.
 type Dataset struct {
 	options      BatchOptions
-	tokens       source
-	examples     []example
+	parts        []part
+	mix          mixture // empty: the parts are one corpus
 	special      specialIDs
 	continuation []bool // by id: a "##" piece, which belongs to the word before it; nil without WholeWord
 	masked       int    // K
 	maxMasked    int    // N
 }
 
-// newDataset joins tokens, index and options. Where there is no example there is no dataset.
-func newDataset(tokens source, examples []example, special specialIDs, continuation []bool, o BatchOptions) (*Dataset, error) {
+// newDataset joins tokens with their indexes, and options. Where there is no example there is no dataset.
+func newDataset(parts []part, special specialIDs, continuation []bool, o BatchOptions) (*Dataset, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if len(examples) == 0 {
-		return nil, fault.New(fault.Data, "dataset: the text gives no example at all; add more text")
-	}
 	n := MaxPredictions(o.SeqLen, o.MaskProb)
-	return &Dataset{
-		options: o, tokens: tokens, examples: examples, special: special, continuation: continuation,
+	d := &Dataset{
+		options: o, parts: parts, special: special, continuation: continuation,
 		maxMasked: n, masked: roundUp(n, slotMultiple),
-	}, nil
+	}
+	var weights []float64
+	for i := range parts {
+		if len(parts[i].examples) == 0 {
+			return nil, fault.New(fault.Data, "dataset: the text gives no example at all; add more text")
+		}
+		if i > 0 {
+			parts[i].first = parts[i-1].first + int64(len(parts[i-1].examples))
+		}
+		weights = append(weights, parts[i].weight)
+	}
+	if slices.Max(weights) == 0 {
+		return d, nil
+	}
+	var err error
+	d.mix, err = mixtureOf(weights)
+	return d, err
 }
 
 // Options returns what the dataset was made with.
 func (d *Dataset) Options() BatchOptions { return d.options }
 
-// Examples is the number of examples in one epoch.
-func (d *Dataset) Examples() int64 { return int64(len(d.examples)) }
+// Examples is the number of different examples: in one epoch, where the dataset is not a mixture.
+func (d *Dataset) Examples() int64 {
+	last := &d.parts[len(d.parts)-1]
+	return last.first + int64(len(last.examples))
+}
 
-// Tokens is the number of text tokens in one epoch: every token of the shards once, special tokens and
+// example gives the example of a number and the part that it belongs to.
+func (d *Dataset) example(number int64) (*part, example) {
+	i := sort.Search(len(d.parts)-1, func(i int) bool { return d.parts[i+1].first > number })
+	return &d.parts[i], d.parts[i].examples[number-d.parts[i].first]
+}
+
+// Tokens is the number of text tokens of all examples: every token of the shards once, special tokens and
 // padding not counted.
-func (d *Dataset) Tokens() int64 { return int64(d.tokens.NumTokens()) }
+func (d *Dataset) Tokens() (n int64) {
+	for i := range d.parts {
+		n += int64(d.parts[i].tokens.NumTokens())
+	}
+	return n
+}
 
 // Masked is K, the number of masked slots a row: a multiple of 8.
 func (d *Dataset) Masked() int { return d.masked }
 
-// Epoch is the number of the epoch in which step begins, from 0.
+// Epoch is the number of the epoch in which step begins, from 0. In a mixture it counts as many rows as there are
+// examples.
 func (d *Dataset) Epoch(step int64) int64 { return step * int64(d.options.BatchSize) / d.Examples() }

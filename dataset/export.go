@@ -16,7 +16,7 @@ import (
 // recordsFolder is where the official code looks for its examples, in the folder that also holds the vocabulary.
 const recordsFolder = "pretrain_tfrecords"
 
-// Export writes every example of the dataset once, in the order of the first epoch, as the official code's
+// Export writes every example of the dataset once (of a mixture: as many as there are), in the order of the first epoch, as the official code's
 // pre-training examples: folder/pretrain_tfrecords/pretrain_data.tfrecord-I-of-N and folder/vocab.txt, which is
 // what its --data-dir names. The folder appears whole or not at all; one that is there already is an error.
 func (d *Dataset) Export(ctx context.Context, folder string, v *wordpiece.Vocabulary, files int) error {
@@ -57,10 +57,10 @@ func (d *Dataset) exportFile(ctx context.Context, path string, from, to int64) e
 	defer f.Close() // a second time after success, which does nothing
 	out := bufio.NewWriterSize(f, 256<<10)
 	b := d.newBatch()
-	order := orderOf(d.Examples(), d.options.Seed, 0)
+	order := d.cursor()
 	var data, record []byte
 	for place := from; place < to && ctx.Err() == nil; place++ {
-		b.Examples[0] = order.at(place)
+		b.Examples[0] = order.example(place)
 		if err := d.fillText(b, 0); err != nil {
 			return err
 		}

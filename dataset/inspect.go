@@ -8,7 +8,7 @@ import (
 	"elektron/dataset/wordpiece"
 )
 
-// Statistics describe the examples of one epoch.
+// Statistics describe the examples of a dataset, each counted once.
 type Statistics struct {
 	Examples     int64
 	Tokens       int64    // of text
@@ -25,25 +25,29 @@ type Statistics struct {
 func (d *Dataset) Statistics() Statistics {
 	s := Statistics{Examples: d.Examples(), Tokens: d.Tokens()}
 	var length, one, short, a, b int64
-	for _, e := range d.examples {
-		n := e.length()
-		length += int64(n)
-		s.Lengths[(n-1)*len(s.Lengths)/d.options.SeqLen]++
-		if n < d.options.SeqLen {
-			short++
-		}
-		if e.lenB() == 0 {
-			one++
-		} else {
-			a += int64(e.lenA())
-			b += int64(e.lenB())
+	documents := 0
+	for i := range d.parts {
+		documents += d.parts[i].tokens.NumDocuments()
+		for _, e := range d.parts[i].examples {
+			n := e.length()
+			length += int64(n)
+			s.Lengths[(n-1)*len(s.Lengths)/d.options.SeqLen]++
+			if n < d.options.SeqLen {
+				short++
+			}
+			if e.lenB() == 0 {
+				one++
+			} else {
+				a += int64(e.lenA())
+				b += int64(e.lenB())
+			}
 		}
 	}
 	n := float64(s.Examples)
 	s.MeanLength = float64(length) / n
 	s.FillRate = s.MeanLength / float64(d.options.SeqLen)
 	s.OneSegment, s.Short = float64(one)/n, float64(short)/n
-	s.DocumentEnd = float64(d.tokens.NumDocuments()) / n
+	s.DocumentEnd = float64(documents) / n
 	two := float64(max(1, s.Examples-one))
 	s.MeanA, s.MeanB = float64(a)/two, float64(b)/two
 	return s
@@ -64,7 +68,7 @@ func (s Statistics) String() string {
 }
 
 // cause says why an example is not the usual one, full and of two segments; empty for a usual one.
-func (d *Dataset) cause(e example) string {
+func (d *Dataset) cause(from *part, e example) string {
 	full, two := e.length() == d.options.SeqLen, e.lenB() > 0
 	if full && two {
 		return ""
@@ -77,9 +81,9 @@ func (d *Dataset) cause(e example) string {
 		odd = append(odd, "one segment")
 	}
 	why := "by chance, as in 5 % (short) and 10 % (one segment) of the examples"
-	if d.options.examples && !d.options.OneSegment {
+	if from.finished && !d.options.OneSegment {
 		why = "it was read as a finished example"
-	} else if d.endsDocument(e) {
+	} else if endsDocument(from.tokens, e) {
 		why = "the document ends here"
 	} else if d.options.OneSegment && full {
 		why = "no second segments are asked for"
@@ -88,17 +92,17 @@ func (d *Dataset) cause(e example) string {
 }
 
 // endsDocument tells whether the last token of an example is that of a document.
-func (d *Dataset) endsDocument(e example) bool {
+func endsDocument(text source, e example) bool {
 	end := e.start() + e.lenA() + e.lenB()
-	low, high := 0, d.tokens.NumDocuments()-1
+	low, high := 0, text.NumDocuments()-1
 	for low < high { // the first document that ends at end or later
-		if middle := (low + high) / 2; d.tokens.Document(middle).End < end {
+		if middle := (low + high) / 2; text.Document(middle).End < end {
 			low = middle + 1
 		} else {
 			high = middle
 		}
 	}
-	return d.tokens.Document(low).End == end
+	return text.Document(low).End == end
 }
 
 // maskLegend explains the marks of writeRow.
@@ -107,7 +111,7 @@ const maskLegend = "{word}: the generator sees [MASK]; <word>: to be predicted t
 // writeRow prints a row of a batch as text.
 func (d *Dataset) writeRow(w io.Writer, v *wordpiece.Vocabulary, b *Batch, row int) {
 	number := b.Examples[row]
-	e := d.examples[number]
+	from, e := d.example(number)
 	marks := map[int32]string{}
 	masked, shown := 0, 0
 	for slot := row * b.Masked; slot < (row+1)*b.Masked && b.MaskedWeights[slot] > 0; slot++ {
@@ -119,7 +123,7 @@ func (d *Dataset) writeRow(w io.Writer, v *wordpiece.Vocabulary, b *Batch, row i
 		}
 	}
 	fmt.Fprintf(w, "example %d: %d tokens, %d to predict (%d of them shown)", number, b.Lengths[row], masked, shown)
-	if cause := d.cause(e); cause != "" {
+	if cause := d.cause(from, e); cause != "" {
 		fmt.Fprintf(w, " [%s]", cause)
 	}
 	ids := b.IDs[row*b.SeqLen : (row+1)*b.SeqLen]

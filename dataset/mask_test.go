@@ -28,7 +28,7 @@ func TestMasks(t *testing.T) {
 		o := options(128)
 		o.BatchSize, o.WholeWord = 64, wholeWord
 		d := testDataset(t, randomText(400, 5, 40), o)
-		d.continuation = everyThird(len(d.tokens.(*memory).tokens) + firstTextID)
+		d.continuation = everyThird(len(d.parts[0].tokens.(*memory).tokens) + firstTextID)
 		for step := range int64(20) {
 			b, err := d.Batch(step)
 			if err != nil {

@@ -66,7 +66,7 @@ func testDataset(t testing.TB, text source, o BatchOptions) *Dataset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDataset(text, examples, testIDs, nil, o)
+	d, err := newDataset([]part{{tokens: text, examples: examples}}, testIDs, nil, o)
 	if err != nil {
 		t.Fatal(err)
 	}

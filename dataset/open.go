@@ -6,13 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"elektron/dataset/corpus"
-	"elektron/dataset/shard"
 	"elektron/dataset/wordpiece"
 	"elektron/internal/fault"
 
@@ -36,36 +38,6 @@ type Options struct {
 // DefaultVocabularySize is what Prepare trains when no vocabulary and no size is given.
 const DefaultVocabularySize = 4096
 
-// validSeed cuts and masks the held-out documents, whatever the seed of the run, so that the validation
-// losses of runs with different seeds compare.
-const validSeed = 0
-
-// Prepared is what training needs of the data.
-type Prepared struct {
-	Train      *Dataset
-	Valid      *Dataset // held-out documents; does not depend on Seed
-	Vocabulary *wordpiece.Vocabulary
-	Folder     string   // of the shards
-	Manifest   Manifest // what they hold and what they were built from
-	Skipped    []error  // a reason for each shard that was left out, where Options.SkipBadShards asks for it
-
-	sets []*shard.Set
-}
-
-// Tokenizer encodes text as that of the shards was.
-func (p *Prepared) Tokenizer() *wordpiece.Tokenizer {
-	return wordpiece.New(p.Vocabulary, p.Manifest.Text)
-}
-
-// Close releases the shards. The datasets must not be used afterwards.
-func (p *Prepared) Close() error {
-	var all []error
-	for _, set := range p.sets {
-		all = append(all, set.Close())
-	}
-	return errors.Join(all...)
-}
-
 // Prepare makes datasets of text: it trains a vocabulary where none is given, tokenises the text into
 // shards, builds the example index, and keeps all of it in CacheDir, so that a second call with the same
 // files and options reads it back. progress gets a line now and then; nil means silence. Close the result.
@@ -79,16 +51,85 @@ func Prepare(ctx context.Context, o Options, progress func(string)) (*Prepared, 
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	for _, path := range o.Data {
-		if !IsBuilt(path) {
+	sources, weighted, err := sourcesOf(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	built := 0
+	for _, from := range sources {
+		if IsBuilt(from.Folder) {
+			built++
+		}
+	}
+	switch {
+	case built == 0 && !weighted:
+		return prepareText(ctx, o, progress)
+	case built == len(sources):
+		return openFolders(ctx, sources, o, progress)
+	case !weighted:
+		return nil, fault.New(fault.Usage, "dataset: --data names %d folders of shards among text; give each path a weight (PATH=0.7), or build shards of the text", built)
+	}
+	return prepareMixture(ctx, sources, o, progress)
+}
+
+// sourcesOf takes weights off paths. Either all paths have one or none has.
+func sourcesOf(data []string) (sources []Source, weighted bool, err error) {
+	for i, path := range data {
+		from, err := sourceOf(path)
+		if err != nil {
+			return nil, false, err
+		}
+		if i > 0 && weighted != (from.Weight > 0) {
+			return nil, false, fault.New(fault.Usage, "dataset: %s and %s: one has a weight (PATH=0.7), the other has none; give weights to all paths or to none", data[i-1], path)
+		}
+		sources, weighted = append(sources, from), from.Weight > 0
+	}
+	return sources, weighted, nil
+}
+
+// sourceOf takes the weight off a path. A file whose name ends like a weight is taken as a file.
+func sourceOf(path string) (Source, error) {
+	cut := strings.LastIndexByte(path, '=')
+	if cut < 0 {
+		return Source{Folder: path}, nil
+	}
+	weight, err := strconv.ParseFloat(path[cut+1:], 64)
+	if _, missing := os.Stat(path); missing == nil || err != nil {
+		return Source{Folder: path}, nil
+	}
+	if !(weight > 0) || math.IsInf(weight, 0) {
+		return Source{}, fault.New(fault.Usage, "dataset: %s: weight %v is not a positive number; it is a part's share of the rows, relative to the others'", path, weight)
+	}
+	return Source{Folder: path[:cut], Weight: weight}, nil
+}
+
+// prepareMixture makes shards of each part that is text, with the vocabulary of the run or of the first part that is
+// shards, and opens all of them.
+func prepareMixture(ctx context.Context, sources []Source, o Options, progress func(string)) (*Prepared, error) {
+	text := o
+	for _, from := range sources {
+		if text.Vocabulary == "" && IsBuilt(from.Folder) {
+			text.Vocabulary = filepath.Join(from.Folder, vocabularyFile)
+		}
+	}
+	if text.Vocabulary == "" {
+		return nil, fault.New(fault.Usage, "dataset: the texts of a mixture need one vocabulary; name it with --vocab ('data vocab' trains one)")
+	}
+	for i, from := range sources {
+		if IsBuilt(from.Folder) {
 			continue
 		}
-		if len(o.Data) > 1 {
-			return nil, fault.New(fault.Usage, "dataset: --data names %d paths of which %s is a folder of shards; name one folder of shards alone, or text", len(o.Data), path)
+		text.Data = []string{from.Folder}
+		p, err := prepareText(ctx, text, progress)
+		if err != nil {
+			return nil, err
 		}
-		return openFolder(ctx, path, o, progress)
+		sources[i].Folder = p.Sources[0].Folder
+		if err := p.Close(); err != nil {
+			return nil, err
+		}
 	}
-	return prepareText(ctx, o, progress)
+	return openFolders(ctx, sources, o, progress)
 }
 
 // prepareText finds, or builds, the shards of a text.
@@ -117,7 +158,7 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	build := BuildOptions{Vocabulary: v, Cased: o.Cased, Workers: o.Workers, ValidShare: o.ValidShare, Source: source}.withDefaults()
 	build.Folder = filepath.Join(cache, "shards-"+digest(manifestFormat, source, v.Hash(), build.text(), build.ValidShare))
 	if IsBuilt(build.Folder) {
-		p, err := openFolder(ctx, build.Folder, o, progress)
+		p, err := openFolders(ctx, []Source{{Folder: build.Folder}}, o, progress)
 		if err == nil || ctx.Err() != nil || fault.KindOf(err) != fault.Data {
 			return p, err
 		}
@@ -126,7 +167,7 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	if err := rebuild(ctx, text, build, progress); err != nil {
 		return nil, err
 	}
-	return openFolder(ctx, build.Folder, o, progress)
+	return openFolders(ctx, []Source{{Folder: build.Folder}}, o, progress)
 }
 
 // lock keeps other processes from building the same text in the same cache at the same time: the second one
@@ -244,86 +285,4 @@ func trainVocabulary(ctx context.Context, text *corpus.Corpus, size int, cased b
 	return wordpiece.Train(ctx, sentencesOf(ctx, text, workers), wordpiece.TrainOptions{
 		Size: size, Workers: workers, Text: wordpiece.Options{Cased: cased},
 	})
-}
-
-// openFolder makes datasets of a folder of shards.
-func openFolder(ctx context.Context, folder string, o Options, progress func(string)) (*Prepared, error) {
-	m, err := ReadManifest(folder)
-	if err != nil {
-		return nil, err
-	}
-	p := &Prepared{Folder: folder, Manifest: *m}
-	if err := p.open(ctx, o, progress); err != nil {
-		p.Close() // nothing was written; err is the reason
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (err error) {
-	p.Vocabulary, err = p.Manifest.vocabulary(p.Folder)
-	if err != nil {
-		return err
-	}
-	if o.Vocabulary != "" {
-		given, err := wordpiece.Load(o.Vocabulary)
-		if err == nil {
-			err = p.Manifest.checkVocabulary(p.Folder, given)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	o.examples = p.Manifest.Examples
-	if p.Train, err = p.dataset(ctx, trainFolder, o, progress); err != nil {
-		return err
-	}
-	o.Seed = validSeed
-	p.Valid, err = p.dataset(ctx, validFolder, o, progress)
-	return err
-}
-
-// dataset opens one split.
-func (p *Prepared) dataset(ctx context.Context, split string, o Options, progress func(string)) (*Dataset, error) {
-	folder := filepath.Join(p.Folder, split)
-	set, err := p.openSet(ctx, folder, o.SkipBadShards, progress)
-	if err != nil {
-		return nil, err
-	}
-	if set.VocabularyHash() != p.Vocabulary.Hash() {
-		return nil, fault.New(fault.Data, "dataset: %s: its shards were built with another vocabulary than %s holds; build them again", folder, filepath.Join(p.Folder, vocabularyFile))
-	}
-	examples, err := loadIndex(ctx, set, o.BatchOptions, folder, progress)
-	if err != nil {
-		return nil, err
-	}
-	special, continuation := idsOf(p.Vocabulary)
-	return newDataset(set, examples, special, continuation, o.BatchOptions)
-}
-
-// openSet opens the shards of one split, which p then owns.
-func (p *Prepared) openSet(ctx context.Context, folder string, skipBad bool, progress func(string)) (set *shard.Set, err error) {
-	if !skipBad {
-		set, err = shard.OpenSet(folder)
-	} else {
-		var skipped []error
-		set, skipped, err = shard.OpenSetSkippingBad(ctx, folder)
-		for _, reason := range skipped {
-			progress(fmt.Sprintf("warning: a shard is left out: %v", reason))
-		}
-		p.Skipped = append(p.Skipped, skipped...)
-	}
-	if err == nil {
-		p.sets = append(p.sets, set)
-	}
-	return set, err
-}
-
-// idsOf gives what masking must know of a vocabulary.
-func idsOf(v *wordpiece.Vocabulary) (specialIDs, []bool) {
-	continuation := make([]bool, v.Size())
-	for id := range continuation {
-		continuation[id] = v.IsContinuation(int32(id))
-	}
-	return specialIDs{pad: v.PadID(), cls: v.ClassID(), sep: v.SepID(), mask: v.MaskID()}, continuation
 }

@@ -54,8 +54,8 @@ func TestPrepareReuses(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(data, "text-00.txt"), "amber is gold of the sea.\n")
 	third, lines, err := prepare(t, o)
-	if err != nil || len(lines) == 0 || third.Folder == first.Folder {
-		t.Errorf("changed text: error %v, said %q, folder %s", err, lines, third.Folder)
+	if err != nil || len(lines) == 0 || third.Sources[0].Folder == first.Sources[0].Folder {
+		t.Errorf("changed text: error %v, said %q, folder %s", err, lines, third.Sources[0].Folder)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestPrepareSeeds(t *testing.T) {
 	if !reflect.DeepEqual(validOne, validTwo) || reflect.DeepEqual(trainOne, trainTwo) {
 		t.Error("held-out batches depend on the seed, or training ones do not")
 	}
-	if one.Folder != two.Folder {
+	if one.Sources[0].Folder != two.Sources[0].Folder {
 		t.Error("another seed tokenises again")
 	}
 }
@@ -105,7 +105,7 @@ func TestPrepareDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"manifest.json", "vocab.txt", "train/00000" + shard.Extension, "valid/00000" + shard.Extension} {
-		path := filepath.Join(first.Folder, filepath.FromSlash(name))
+		path := filepath.Join(first.Sources[0].Folder, filepath.FromSlash(name))
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestPrepareDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeFile(t, path, string(data[:len(data)/2]))
-		if _, _, err := prepare(t, Options{Data: []string{first.Folder}}); fault.KindOf(err) != fault.Data {
+		if _, _, err := prepare(t, Options{Data: []string{first.Sources[0].Folder}}); fault.KindOf(err) != fault.Data {
 			t.Errorf("half of %s, named with --data: %v, want a data error", name, err)
 		}
 		if _, lines, err := prepare(t, o); err != nil || len(lines) == 0 {
@@ -160,7 +160,7 @@ func TestPrepareBadInput(t *testing.T) {
 		{"vocabulary without [MASK]", Options{Data: []string{data}, Vocabulary: file("nomask.txt", strings.Replace(strings.Join(tokens, "\n"), "[MASK]", "mask", 1))}, fault.Data, "[MASK]"},
 		{"vocabulary with duplicates", Options{Data: []string{data}, Vocabulary: file("twice.txt", strings.Join(append(tokens, "gold"), "\n"))}, fault.Data, "gold"},
 		{"other vocabulary than the shards'", Options{Data: []string{built}, Vocabulary: file("other.txt", strings.Join(append(tokens, "other"), "\n"))}, fault.Data, "another vocabulary"},
-		{"shards and text", Options{Data: []string{built, data}}, fault.Usage, "alone"},
+		{"shards and text", Options{Data: []string{built, data}}, fault.Usage, "weight"},
 		{"sequence length 7", Options{Data: []string{data}, BatchOptions: BatchOptions{SeqLen: 7, BatchSize: 1, MaskProb: 0.15}}, fault.Usage, "8 to 512"},
 		{"sequence length 513", Options{Data: []string{data}, BatchOptions: BatchOptions{SeqLen: 513, BatchSize: 1, MaskProb: 0.15}}, fault.Usage, "8 to 512"},
 		{"vocabulary size 3", Options{Data: []string{data}, VocabularySize: 3}, fault.Usage, "3 tokens"},
@@ -205,8 +205,8 @@ func TestPrepareGoDoc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Train.Tokens() < 500_000 || p.Valid.Tokens() < 1000 || p.Manifest.Report.UnknownRate() > 0.01 {
-		t.Errorf("train %d tokens, valid %d, report %v", p.Train.Tokens(), p.Valid.Tokens(), p.Manifest.Report)
+	if p.Train.Tokens() < 500_000 || p.Valid.Tokens() < 1000 || p.Sources[0].Manifest.Report.UnknownRate() > 0.01 {
+		t.Errorf("train %d tokens, valid %d, report %v", p.Train.Tokens(), p.Valid.Tokens(), p.Sources[0].Manifest.Report)
 	}
 }
 
@@ -309,8 +309,8 @@ func TestPrepareRemovesUnfinishedBuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := filepath.Join(o.CacheDir, buildingPrefix(filepath.Base(p.Folder))+"123")
-	if err := os.Rename(p.Folder, left); err != nil {
+	left := filepath.Join(o.CacheDir, buildingPrefix(filepath.Base(p.Sources[0].Folder))+"123")
+	if err := os.Rename(p.Sources[0].Folder, left); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := prepare(t, o); err != nil {
@@ -358,7 +358,7 @@ func TestPreparedTokenizer(t *testing.T) {
 	if got := cased.Tokenizer().Encode("GOLD"); !slices.Equal(got, []int32{cased.Vocabulary.UnknownID()}) {
 		t.Errorf("cased: GOLD is %v, but the text has small letters only", got)
 	}
-	if lower.Folder == cased.Folder {
+	if lower.Sources[0].Folder == cased.Sources[0].Folder {
 		t.Error("cased and uncased shards share a folder")
 	}
 }
@@ -459,7 +459,7 @@ func TestPrepareTextOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		folders[p.Folder] = true
+		folders[p.Sources[0].Folder] = true
 	}
 	if len(folders) != 2 {
 		t.Errorf("shards of another field come from the cache: %v", folders)

@@ -18,11 +18,14 @@ type permutation struct {
 const feistelRounds = 8
 
 // orderOf is the order of n examples in an epoch: example number orderOf(...).at(i) comes at place i.
-func orderOf(n int64, seed, epoch int64) permutation {
+func orderOf(n int64, seed, epoch int64) permutation { return orderAt(siteOrder, n, seed, epoch, 0) }
+
+// orderAt is a permutation of n numbers for one use of randomness, step and part of a dataset.
+func orderAt(use site, n, seed, step int64, part int) permutation {
 	p := permutation{n: uint64(n)}
 	p.a = uint64(math.Ceil(math.Sqrt(float64(n))))
 	p.b = (p.n + p.a - 1) / p.a
-	d := drawsOf(seed, epoch, siteOrder, p.n)
+	d := drawsOf(seed, step, use, p.n^uint64(part)<<48)
 	for i := range p.keys {
 		p.keys[i] = d.next()
 	}

@@ -25,6 +25,7 @@ const (
 	siteMask                     // masked positions; index is the row
 	siteKeep                     // masked positions that keep their token; index is the row
 	siteSplit                    // held-out documents; index is the document's content hash
+	siteMixture                  // which part of a mixture a row comes from; step is the block of places
 )
 
 // golden is 2^64 divided by the golden ratio: the increment of splitmix64.

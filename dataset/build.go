@@ -25,6 +25,9 @@ type BuildOptions struct {
 	ValidShare  float64 // share of the documents that is held out; 0 means DefaultValidShare
 	ShardTokens int     // tokens after which a shard is full; 0 means 16 Mi
 	Source      string  // fingerprint of the files, kept in the manifest
+
+	NearDuplicates  bool  // drop documents that resemble an earlier one, too (see nearduplicate.go)
+	DuplicateMemory int64 // bytes at most for what the search for duplicates remembers; 0 means DefaultDuplicateMemory
 }
 
 // Defaults of BuildOptions and constants of a build.
@@ -32,6 +35,9 @@ const (
 	DefaultValidShare  = 0.01
 	defaultShardTokens = 16 << 20
 
+	// DefaultDuplicateMemory is enough for the latest 12.6 million different documents and long paragraphs, about
+	// 6 GB of text; where there are more, what is older is forgotten.
+	DefaultDuplicateMemory = 256 << 20
 	// MaxValidTokens bounds the held-out split of large corpora.
 	MaxValidTokens = 1 << 20
 	// MinDuplicateBytes is the length from which a repeated sentence or paragraph is dropped. Shorter ones
@@ -45,6 +51,9 @@ func (o BuildOptions) withDefaults() BuildOptions {
 	}
 	if o.ValidShare == 0 {
 		o.ValidShare = DefaultValidShare
+	}
+	if o.DuplicateMemory <= 0 {
+		o.DuplicateMemory = DefaultDuplicateMemory
 	}
 	if o.ShardTokens <= 0 {
 		o.ShardTokens = defaultShardTokens
@@ -62,7 +71,7 @@ func (o BuildOptions) text() wordpiece.Options {
 // Build tokenises a corpus into a folder of shards: train/, valid/, vocab.txt, manifest.json, and report.json and
 // lengths.png for people. Files are
 // read and tokenised in parallel; the folder's bytes depend on text, vocabulary and options only. Documents and
-// long sentences that came before are dropped and counted, and so are sentences without a token. The folder
+// long sentences that came before are dropped and counted (and documents that resemble one, on request), and so are sentences without a token. The folder
 // appears whole or not at all; one that is there already is left alone, which is an error. progress gets
 // a line now and then; nil means silence.
 func Build(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress func(string)) (*Manifest, error) {
@@ -115,11 +124,12 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 	}
 	config := shard.Config{VocabularyHash: o.Vocabulary.Hash(), VocabularySize: o.Vocabulary.Size()}
 	b := &builder{
-		options: o, seen: map[uint64]struct{}{},
+		options: o, seen: newHashSet(o.DuplicateMemory),
 		train: &splitWriter{folder: filepath.Join(folder, trainFolder), config: config, limit: o.ShardTokens},
 		valid: &splitWriter{folder: filepath.Join(folder, validFolder), config: config, limit: o.ShardTokens},
 	}
 	defer b.abort()
+	defer b.seen.close()
 	if err := b.addAll(ctx, text, progress); err != nil {
 		return nil, err
 	}
@@ -135,6 +145,10 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 	counts := text.Counts()
 	b.report.Files, b.report.Bytes, b.report.InvalidBytes = counts.Files, counts.TextBytes, counts.InvalidBytes
 	b.report.Warnings = counts.Warnings()
+	if b.seen.generations > 0 {
+		b.report.Warnings = append(b.report.Warnings, fmt.Sprintf(
+			"duplicates that are further apart than %d different documents and paragraphs may have been kept; more memory finds them (--duplicate-memory)", b.seen.reach()))
+	}
 	m := &Manifest{
 		Format: manifestFormat, Source: o.Source, Text: o.text(), Examples: text.HoldsTokens(), ValidShare: o.ValidShare,
 		VocabularyHash: config.VocabularyHash, VocabularySize: config.VocabularySize,
@@ -151,7 +165,7 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 type builder struct {
 	options BuildOptions
 	report  Report
-	seen    map[uint64]struct{} // hashes of documents and long sentences
+	seen    *hashSet // hashes of documents and long sentences, and of bands
 	train   *splitWriter
 	valid   *splitWriter
 
@@ -170,7 +184,7 @@ const progressInterval = 2 * time.Second
 
 func (b *builder) addAll(ctx context.Context, text *corpus.Corpus, progress func(string)) error {
 	last, bytes := time.Now(), 0
-	for c, err := range tokenized(ctx, text, wordpiece.New(b.options.Vocabulary, b.options.text()), b.options.Workers) {
+	for c, err := range tokenized(ctx, text, b.options) {
 		if err != nil {
 			return err
 		}
@@ -193,8 +207,12 @@ func (b *builder) addAll(ctx context.Context, text *corpus.Corpus, progress func
 func (b *builder) add(d document) error {
 	b.report.Documents++
 	b.report.Sentences += int64(len(d.sentences))
-	if b.repeats(d.hash) {
+	if b.seen.add(d.hash) {
 		b.report.DuplicateDocuments++
+		return nil
+	}
+	if b.resembles(d) {
+		b.report.NearDuplicateDocuments++
 		return nil
 	}
 	kept, tokens := make([][]int32, 0, len(d.sentences)), 0
@@ -202,7 +220,7 @@ func (b *builder) add(d document) error {
 		switch {
 		case len(s.ids) == 0:
 			b.report.EmptySentences++
-		case s.bytes >= MinDuplicateBytes && b.repeats(s.hash):
+		case s.bytes >= MinDuplicateBytes && b.seen.add(s.hash):
 			b.report.DuplicateSentences++
 		default:
 			kept = append(kept, s.ids)
@@ -224,9 +242,14 @@ func (b *builder) add(d document) error {
 	return b.place(next)
 }
 
-func (b *builder) repeats(hash uint64) bool {
-	_, is := b.seen[hash]
-	b.seen[hash] = struct{}{}
+// resembles tells whether a document shares a band with an earlier one. All its bands are remembered, so that chains
+// of documents that resemble each other leave only the first.
+func (b *builder) resembles(d document) (is bool) {
+	for _, band := range d.bands {
+		if b.seen.add(band) {
+			is = true
+		}
+	}
 	return is
 }
 

@@ -34,6 +34,8 @@ func Command() *cli.Command {
 					&cli.StringFlag{Name: "vocab", Usage: "vocabulary file; without it one is trained on the text"},
 					&cli.IntFlag{Name: "size", Value: DefaultVocabularySize, Usage: "tokens of a trained vocabulary"},
 					&cli.StringFlag{Name: "out", Value: "shards", Usage: "folder to make"},
+					&cli.BoolFlag{Name: "near-duplicates", Usage: "drop documents that resemble an earlier one, too (MinHash of runs of 5 tokens)"},
+					&cli.Int64Flag{Name: "duplicate-memory", Value: DefaultDuplicateMemory >> 20, Usage: "MiB for the search for duplicates: 1 MiB looks back over 49,000 documents and paragraphs"},
 					&cli.Float64Flag{Name: "valid-share", Value: DefaultValidShare, Usage: "share of the documents that is held out for validation"},
 				),
 				Action: runBuild,
@@ -130,6 +132,7 @@ func runBuild(c *cli.Context) error {
 	}
 	o := BuildOptions{
 		Folder: c.String("out"), Vocabulary: v, Cased: c.Bool("cased"), Workers: c.Int("workers"), ValidShare: c.Float64("valid-share"),
+		NearDuplicates: c.Bool("near-duplicates"), DuplicateMemory: c.Int64("duplicate-memory") << 20,
 	}
 	m, err := Build(c.Context, text, o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
 	if err != nil {

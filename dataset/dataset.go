@@ -6,6 +6,7 @@
 //
 //	pipeline.go  text -> tokens, in parallel and in order
 //	build.go     tokens -> token shards: deduplicated, with a held-out split, described by manifest.go
+//	hashset.go, nearduplicate.go  which documents and sentences came before
 //	records.go   pre-training examples of the official code -> tokens
 //	index.go     shards -> examples of one or two segments for a sequence length, kept by index_cache.go
 //	order.go     (seed, epoch) -> a permutation of the examples

@@ -49,20 +49,21 @@ type Split struct {
 
 // Report counts what a build read and what it left out.
 type Report struct {
-	Files              int64    `json:"files"`
-	Bytes              int64    `json:"bytes"` // of text, decompressed
-	Documents          int64    `json:"documents"`
-	Sentences          int64    `json:"sentences"`
-	Tokens             int64    `json:"tokens"`         // kept
-	UnknownTokens      int64    `json:"unknown_tokens"` // [UNK] among them
-	DuplicateDocuments int64    `json:"duplicate_documents"`
-	DuplicateSentences int64    `json:"duplicate_sentences"` // of at least MinDuplicateBytes, in documents that are no duplicates
-	EmptySentences     int64    `json:"empty_sentences"`     // without a token
-	EmptyDocuments     int64    `json:"empty_documents"`     // of which nothing is left
-	InvalidBytes       int64    `json:"invalid_bytes"`       // not UTF-8, each replaced by U+FFFD
-	DocumentLengths    Lengths  `json:"document_lengths"`    // of what is kept, in tokens
-	SentenceLengths    Lengths  `json:"sentence_lengths"`
-	Warnings           []string `json:"warnings,omitempty"`
+	Files                  int64    `json:"files"`
+	Bytes                  int64    `json:"bytes"` // of text, decompressed
+	Documents              int64    `json:"documents"`
+	Sentences              int64    `json:"sentences"`
+	Tokens                 int64    `json:"tokens"`         // kept
+	UnknownTokens          int64    `json:"unknown_tokens"` // [UNK] among them
+	DuplicateDocuments     int64    `json:"duplicate_documents"`
+	NearDuplicateDocuments int64    `json:"near_duplicate_documents"` // where the search for them was asked for
+	DuplicateSentences     int64    `json:"duplicate_sentences"`      // of at least MinDuplicateBytes, in documents that are no duplicates
+	EmptySentences         int64    `json:"empty_sentences"`          // without a token
+	EmptyDocuments         int64    `json:"empty_documents"`          // of which nothing is left
+	InvalidBytes           int64    `json:"invalid_bytes"`            // not UTF-8, each replaced by U+FFFD
+	DocumentLengths        Lengths  `json:"document_lengths"`         // of what is kept, in tokens
+	SentenceLengths        Lengths  `json:"sentence_lengths"`
+	Warnings               []string `json:"warnings,omitempty"`
 }
 
 // UnknownRate is the share of [UNK] among the tokens.
@@ -70,8 +71,8 @@ func (r Report) UnknownRate() float64 { return float64(r.UnknownTokens) / float6
 
 // String is the report in one sentence.
 func (r Report) String() string {
-	return fmt.Sprintf("%d files, %.1f MB of text, %d documents, %d sentences, %d tokens (%.2f %% unknown); dropped: %d duplicate documents, %d duplicate and %d empty sentences",
-		r.Files, float64(r.Bytes)/1e6, r.Documents, r.Sentences, r.Tokens, 100*r.UnknownRate(), r.DuplicateDocuments, r.DuplicateSentences, r.EmptySentences)
+	return fmt.Sprintf("%d files, %.1f MB of text, %d documents, %d sentences, %d tokens (%.2f %% unknown); dropped: %d duplicate and %d near-duplicate documents, %d duplicate and %d empty sentences",
+		r.Files, float64(r.Bytes)/1e6, r.Documents, r.Sentences, r.Tokens, 100*r.UnknownRate(), r.DuplicateDocuments, r.NearDuplicateDocuments, r.DuplicateSentences, r.EmptySentences)
 }
 
 // IsBuilt tells whether a path is a folder that Build has made.

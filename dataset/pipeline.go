@@ -28,6 +28,7 @@ type chunk struct {
 type document struct {
 	hash      uint64 // of its text
 	sentences []sentence
+	bands     []uint64 // for the search for near-duplicates, where it is asked for
 }
 
 // sentence is a sentence in tokens.
@@ -138,9 +139,10 @@ func processChunks(ctx context.Context, work <-chan *chunk, process func(*chunk)
 }
 
 // tokenized is inOrder with a tokeniser a worker.
-func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.Tokenizer, workers int) iter.Seq2[*chunk, error] {
-	return inOrder(ctx, text, workers, func() func(*chunk) {
-		t := tokenizer.Clone()
+func tokenized(ctx context.Context, text *corpus.Corpus, o BuildOptions) iter.Seq2[*chunk, error] {
+	tokenizer := wordpiece.New(o.Vocabulary, o.text())
+	return inOrder(ctx, text, o.Workers, func() func(*chunk) {
+		t, near := tokenizer.Clone(), newMinhash()
 		return func(c *chunk) {
 			c.tokenized = make([]document, len(c.documents))
 			for i, d := range c.documents {
@@ -148,6 +150,9 @@ func tokenized(ctx context.Context, text *corpus.Corpus, tokenizer *wordpiece.To
 					c.tokenized[i] = tokenizeDocument(t, d.Sentences)
 				} else if c.tokenized[i], c.err = documentOf(t.Vocabulary(), d); c.err != nil {
 					return
+				}
+				if o.NearDuplicates {
+					c.tokenized[i].bands = near.bands(c.tokenized[i].sentences)
 				}
 			}
 		}

@@ -21,17 +21,21 @@ type Config struct {
 
 // DataConfig says where text comes from and how it becomes batches.
 type DataConfig struct {
-	Paths      []string `yaml:"paths" doc:"text files, globs or folders, or a folder of shards; empty reads the Go installation's doc comments"`
-	Vocab      string   `yaml:"vocab" doc:"vocabulary file; empty trains one"`
-	VocabSize  int      `yaml:"vocab_size" doc:"size of a trained vocabulary"`
-	Cased      bool     `yaml:"cased" doc:"keep upper case and accents"`
-	SeqLen     int      `yaml:"seq_len" doc:"tokens of an example, 8 to 512"`
-	BatchSize  int      `yaml:"batch_size" doc:"examples of a step, over all devices"`
-	MaskProb   float64  `yaml:"mask_prob" doc:"share of the tokens that is masked"`
-	WholeWord  bool     `yaml:"whole_word" doc:"mask all pieces of a word together"`
-	OneSegment bool     `yaml:"one_segment" doc:"never a second segment"`
-	Workers    int      `yaml:"workers" doc:"goroutines that tokenise; 0 takes one a core"`
-	Cache      string   `yaml:"cache" doc:"folder of trained vocabularies, shards and indexes; empty takes the user's cache folder"`
+	Paths           []string `yaml:"paths" doc:"text files, globs or folders, or a folder of shards; empty reads the Go installation's doc comments"`
+	Vocab           string   `yaml:"vocab" doc:"vocabulary file; empty trains one"`
+	VocabSize       int      `yaml:"vocab_size" doc:"size of a trained vocabulary"`
+	Cased           bool     `yaml:"cased" doc:"keep upper case and accents"`
+	TextField       string   `yaml:"text_field" doc:"field or column of JSON Lines and Parquet that holds the text"`
+	DocumentPerFile bool     `yaml:"document_per_file" doc:"a text file is one document, whatever empty lines it has"`
+	SkipBadShards   bool     `yaml:"skip_bad_shards" doc:"leave damaged shards out and say so, instead of stopping at them"`
+	ValidShare      float64  `yaml:"valid_share" doc:"share of the documents that is held out for validation"`
+	SeqLen          int      `yaml:"seq_len" doc:"tokens of an example, 8 to 512"`
+	BatchSize       int      `yaml:"batch_size" doc:"examples of a step, over all devices"`
+	MaskProb        float64  `yaml:"mask_prob" doc:"share of the tokens that is masked"`
+	WholeWord       bool     `yaml:"whole_word" doc:"mask all pieces of a word together"`
+	OneSegment      bool     `yaml:"one_segment" doc:"never a second segment"`
+	Workers         int      `yaml:"workers" doc:"goroutines that tokenise; 0 takes one a core"`
+	Cache           string   `yaml:"cache" doc:"folder of trained vocabularies, shards and indexes; empty takes the user's cache folder"`
 }
 
 // OptimConfig is the optimizer and its schedule.
@@ -98,6 +102,9 @@ func (c *Config) Validate() error {
 	}
 	if !(c.Data.MaskProb > 0 && c.Data.MaskProb < 1) {
 		p.Addf("data.mask_prob is %g; it must lie between 0 and 1", c.Data.MaskProb)
+	}
+	if !(c.Data.ValidShare > 0 && c.Data.ValidShare < 1) {
+		p.Addf("data.valid_share is %g; it must lie between 0 and 1", c.Data.ValidShare)
 	}
 	if c.Run.Out == "" {
 		p.Addf("run.out (--out) is empty; name a folder")

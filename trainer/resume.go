@@ -12,6 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"elektron/dataset"
+	"elektron/dataset/corpus"
 	"elektron/internal/fault"
 	"elektron/internal/settings"
 	"elektron/trainer/checkpoint"
@@ -20,7 +21,7 @@ import (
 // checkpointMeta is what a checkpoint says beside its tensors.
 type checkpointMeta struct {
 	Config     Config  `json:"config"`
-	Vocabulary string  `json:"vocabulary"` // SHA-256 of the vocabulary
+	Vocabulary string  `json:"vocabulary"` // SHA-256 of the vocabulary; "" where an imported model came without
 	ElapsedS   float64 `json:"elapsed_s"`
 }
 
@@ -56,7 +57,7 @@ func (s *savedRun) fits(c *Config, vocabulary string) error {
 		}
 	}
 	sort.Strings(wrong)
-	if len(wrong) == 0 && s.meta.Vocabulary != vocabulary {
+	if len(wrong) == 0 && s.meta.Vocabulary != "" && s.meta.Vocabulary != vocabulary {
 		wrong = append(wrong, fmt.Sprintf("its vocabulary is another one of the same size (%.12s there, %.12s here)", s.meta.Vocabulary, vocabulary))
 	}
 	if len(wrong) == 0 {
@@ -71,7 +72,8 @@ func vocabularyFile(out string) string { return filepath.Join(out, "vocab.txt") 
 // dataOptions are the data's options; a run that goes on keeps its own vocabulary.
 func dataOptions(c *Config) dataset.Options {
 	o := dataset.Options{Data: c.Data.Paths, Vocabulary: c.Data.Vocab, VocabularySize: c.Data.VocabSize, CacheDir: c.Data.Cache, Cased: c.Data.Cased,
-		Workers: c.Data.Workers, BatchOptions: c.batchOptions()}
+		Text:          corpus.Options{TextField: c.Data.TextField, DocumentPerFile: c.Data.DocumentPerFile},
+		SkipBadShards: c.Data.SkipBadShards, ValidShare: c.Data.ValidShare, Workers: c.Data.Workers, BatchOptions: c.batchOptions()}
 	if own := vocabularyFile(c.Run.Out); o.Vocabulary == "" && exists(own) {
 		o.Vocabulary = own
 	}
@@ -88,7 +90,11 @@ func (r *run) writeConfig(s *settings.Settings) error {
 	if err := r.data.Vocabulary.Save(vocabularyFile(r.config.Run.Out)); err != nil {
 		return err
 	}
-	path := filepath.Join(r.config.Run.Out, "config.yaml")
+	return writeSettings(r.config.Run.Out, s)
+}
+
+func writeSettings(folder string, s *settings.Settings) error {
+	path := filepath.Join(folder, "config.yaml")
 	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {
 		return fault.Wrap(fault.Storage, err, "trainer: writing %s", path)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"elektron/internal/fault"
@@ -35,16 +36,26 @@ type folderConfig struct {
 	NumAttentionHeads     int      `json:"num_attention_heads"`
 	IntermediateSize      int      `json:"intermediate_size"`
 	HiddenAct             string   `json:"hidden_act"`
-	HiddenDropout         float64  `json:"hidden_dropout_prob"`
-	AttentionDropout      float64  `json:"attention_probs_dropout_prob"`
+	HiddenDropout         decimal  `json:"hidden_dropout_prob"`
+	AttentionDropout      decimal  `json:"attention_probs_dropout_prob"`
 	MaxPositionEmbeddings int      `json:"max_position_embeddings"`
 	PositionEmbeddingType string   `json:"position_embedding_type"`
 	TypeVocabSize         int      `json:"type_vocab_size"`
-	InitializerRange      float64  `json:"initializer_range"`
-	LayerNormEps          float64  `json:"layer_norm_eps"`
+	InitializerRange      decimal  `json:"initializer_range"`
+	LayerNormEps          decimal  `json:"layer_norm_eps"`
 	PadTokenID            int      `json:"pad_token_id"`
 	TieWordEmbeddings     bool     `json:"tie_word_embeddings"`
-	DType                 string   `json:"torch_dtype"`
+}
+
+// decimal is a number that is written with a point even where it is whole: transformers checks the types.
+type decimal float64
+
+func (d decimal) MarshalJSON() ([]byte, error) {
+	text := strconv.FormatFloat(float64(d), 'g', -1, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return []byte(text), nil
 }
 
 // encoders maps model_type to the encoder's name here.
@@ -101,8 +112,8 @@ func (c *folderConfig) single() model.Config {
 	m.Encoder, m.VocabSize, m.EmbeddingSize, m.HiddenSize = encoders[c.ModelType], c.VocabSize, c.EmbeddingSize, c.HiddenSize
 	m.Layers, m.Heads, m.IntermediateSize = c.NumHiddenLayers, c.NumAttentionHeads, c.IntermediateSize
 	m.HiddenGroups, m.InnerGroupNum, m.Activation = c.NumHiddenGroups, c.InnerGroupNum, activations[c.HiddenAct]
-	m.MaxPositions, m.TokenTypes, m.LayerNormEpsilon = c.MaxPositionEmbeddings, c.TypeVocabSize, c.LayerNormEps
-	m.HiddenDropout, m.AttentionDropout, m.InitializerRange = c.HiddenDropout, c.AttentionDropout, c.InitializerRange
+	m.MaxPositions, m.TokenTypes, m.LayerNormEpsilon = c.MaxPositionEmbeddings, c.TypeVocabSize, float64(c.LayerNormEps)
+	m.HiddenDropout, m.AttentionDropout, m.InitializerRange = float64(c.HiddenDropout), float64(c.AttentionDropout), float64(c.InitializerRange)
 	m.Generator = model.Generator{Size: 0.25}
 	return m
 }
@@ -148,10 +159,10 @@ func newFolderConfig(c *model.Config, s side, padID int) (folderConfig, error) {
 		e = c.GeneratorEncoder()
 	}
 	f := folderConfig{VocabSize: c.VocabSize, EmbeddingSize: e.EmbeddingSize, HiddenSize: e.HiddenSize, NumHiddenLayers: e.Layers,
-		NumAttentionHeads: e.Heads, IntermediateSize: e.IntermediateSize, HiddenAct: e.Activation, HiddenDropout: e.HiddenDropout,
-		AttentionDropout: e.AttentionDropout, MaxPositionEmbeddings: c.MaxPositions, PositionEmbeddingType: "absolute",
-		TypeVocabSize: c.TokenTypes, InitializerRange: c.InitializerRange, LayerNormEps: e.LayerNormEpsilon,
-		PadTokenID: padID, TieWordEmbeddings: true, DType: "float32"}
+		NumAttentionHeads: e.Heads, IntermediateSize: e.IntermediateSize, HiddenAct: e.Activation, HiddenDropout: decimal(e.HiddenDropout),
+		AttentionDropout: decimal(e.AttentionDropout), MaxPositionEmbeddings: c.MaxPositions, PositionEmbeddingType: "absolute",
+		TypeVocabSize: c.TokenTypes, InitializerRange: decimal(c.InitializerRange), LayerNormEps: decimal(e.LayerNormEpsilon),
+		PadTokenID: padID, TieWordEmbeddings: true}
 	for modelType, encoder := range encoders {
 		if encoder == e.Kind {
 			f.ModelType, f.Architectures = modelType, []string{architectures[modelType][s]}

@@ -100,7 +100,20 @@ func readFolder(s side, path string) (*folder, error) {
 	for i := range file.Tensors {
 		f.tensors[file.Tensors[i].Name] = &file.Tensors[i]
 	}
-	return f, nil
+	return f, f.checkSide()
+}
+
+// checkSide refuses a folder that holds the other side of a pair.
+func (f *folder) checkSide() error {
+	own, other := "discriminator_predictions.dense.weight", "generator_predictions.dense.weight"
+	if f.side == generator {
+		own, other = other, own
+	}
+	if f.tensors[other] != nil && f.tensors[own] == nil {
+		return fault.New(fault.Data, "hf: %s has %s and no %s: it is no %s; give the discriminator's folder first and the generator's as the generator",
+			f.path, other, own, strings.TrimSuffix(string(f.side), "."))
+	}
+	return nil
 }
 
 func isPickle(path string) bool {

@@ -1,0 +1,138 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"elektron/dataset/wordpiece"
+	"elektron/internal/fault"
+	"elektron/internal/platform"
+	"elektron/trainer/track"
+)
+
+// demoResult is what `demo --json` prints.
+type demoResult struct {
+	Model    string      `json:"model"`
+	Step     int64       `json:"step"`
+	Text     string      `json:"text,omitempty"`
+	Tokens   []Judgement `json:"tokens,omitempty"`
+	FillText string      `json:"fill_text,omitempty"`
+	FillIDs  []int32     `json:"fill_ids,omitempty"`
+	Fillings []Filling   `json:"fillings,omitempty"`
+}
+
+// DemoCommand is `elektron demo`.
+func DemoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "demo",
+		Usage:     "show which words of a sentence look replaced, or fill its masks",
+		ArgsUsage: "RUN|CHECKPOINT [TEXT]",
+		Description: `The discriminator's probability of having been replaced, a token; on a terminal the text is shaded by it.
+--fill asks the generator. An exported folder will do for a run. Examples:
+   elektron demo run "the chef ate the meal"
+   elektron demo run --fill "the [MASK] cooked the meal"`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "fill", Usage: "text with [MASK] in it, for the generator to fill"},
+			&cli.StringFlag{Name: "vocab", Usage: "vocabulary file (default: the run's own)"},
+			&cli.StringFlag{Name: "platform", Value: platform.Go, Usage: "device: auto, cpu, gpu, tpu or go (pure Go: no time to compile)"},
+			&cli.StringFlag{Name: "plugin", Usage: "path of a PJRT plugin to use instead of the pinned one"},
+			&cli.BoolFlag{Name: "offline", Usage: "never touch the network"},
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() < 1 || c.NArg() > 2 || c.NArg() == 1 && !c.IsSet("fill") {
+				return fault.New(fault.Usage, "demo: %d arguments; want a run or checkpoint, and a text or --fill TEXT", c.NArg())
+			}
+			result, err := runDemo(c)
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				return fault.Wrap(fault.Storage, json.NewEncoder(c.App.Writer).Encode(result), "demo")
+			}
+			return result.write(c.App.Writer, shades(c.App.Writer))
+		},
+	}
+}
+
+func runDemo(c *cli.Context) (*demoResult, error) {
+	m, err := loadForCommand(c, c.Args().First())
+	if err != nil {
+		return nil, err
+	}
+	d, err := NewDemo(c.Context, m, platform.Options{Platform: c.String("platform"), Plugin: c.String("plugin"), Offline: c.Bool("offline")})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	r := &demoResult{Model: m.Path, Step: m.Step, Text: c.Args().Get(1), FillText: c.String("fill")}
+	if c.NArg() == 2 {
+		if r.Tokens, err = d.Detect(r.Text); err != nil {
+			return nil, err
+		}
+	}
+	if c.IsSet("fill") {
+		r.FillIDs, _ = d.tokenizer.EncodeSingle(r.FillText, m.Config.MaxPositions)
+		r.Fillings, err = d.Fill(r.FillText)
+	}
+	return r, err
+}
+
+// shades tells whether colours may be written: on a terminal, unless NO_COLOR is set (no-color.org).
+func shades(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+}
+
+func (r *demoResult) write(w io.Writer, shaded bool) error {
+	var b strings.Builder
+	if len(r.Tokens) > 0 {
+		writeJudgements(&b, r.Tokens, shaded)
+	}
+	for _, f := range r.Fillings {
+		fmt.Fprintf(&b, "%s at token %d\n", wordpiece.MaskToken, f.Position)
+		for _, c := range f.Candidates {
+			fmt.Fprintf(&b, "  %5.1f %%  %s\n", 100*c.Probability, track.Printable(c.Token))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return fault.Wrap(fault.Storage, err, "demo")
+}
+
+// writeJudgements writes the text with each token shaded, where that is possible, and then a line a token.
+func writeJudgements(b *strings.Builder, list []Judgement, shaded bool) {
+	if shaded {
+		for i, j := range list {
+			text, continues := strings.CutPrefix(track.Printable(j.Token), wordpiece.ContinuationPrefix)
+			if j.Special {
+				continue
+			}
+			if i > 1 && !continues {
+				b.WriteByte(' ')
+			}
+			b.WriteString(shade(text, j.Probability))
+		}
+		b.WriteString("\n\n")
+	}
+	for _, j := range list {
+		if !j.Special {
+			fmt.Fprintf(b, "%5.1f %%  %-10s %s\n", 100*j.Probability, strings.Repeat("#", int(10*j.Probability+0.5)), track.Printable(j.Token))
+		}
+	}
+}
+
+// shade puts text on a background from none over yellow to red, in the 6x6x6 colours that every terminal has.
+func shade(text string, probability float64) string {
+	level := int(10 * probability) // 0 is white, 5 yellow, 10 red
+	if level <= 0 {
+		return text
+	}
+	green, blue := 5-max(0, level-5), max(0, 5-level)
+	return fmt.Sprintf("\x1b[30;48;5;%dm%s\x1b[0m", 16+36*5+6*green+blue, text)
+}

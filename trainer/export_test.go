@@ -1,0 +1,212 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/janpfeifer/must"
+
+	"elektron/internal/fault"
+	"elektron/internal/platform"
+	"elektron/internal/settings"
+	"elektron/internal/testdata"
+	"elektron/model/hf/safetensors"
+	"elektron/trainer/checkpoint"
+)
+
+// importInto imports folders as `elektron import` does, with assignments of --set.
+func importInto(out, discriminator, generator string, step int64, assignments ...string) (string, error) {
+	c := must.M1(Preset("small"))
+	s := settings.New(&c)
+	must.M(s.Set(append(assignments, "run.out="+out)...))
+	var said strings.Builder
+	i := importing{discriminator: discriminator, generator: generator, step: step, config: &c, settings: s}
+	err := i.run(&said)
+	return said.String(), err
+}
+
+func sides(folder string) (discriminator, generator string) {
+	return filepath.Join(folder, "discriminator"), filepath.Join(folder, "generator")
+}
+
+// TestImportExportParity brings the reference folders through a run and finds every tensor again, bit by bit.
+func TestImportExportParity(t *testing.T) {
+	reference, folder := filepath.Join(testdata.Parity(t), "electra"), t.TempDir()
+	disc, gen := sides(reference)
+	said := must.M1(importInto(filepath.Join(folder, "run"), disc, gen, 7))
+	if strings.Contains(said, "missing") || strings.Contains(said, "unused") || !strings.Contains(said, "no vocabulary") {
+		t.Errorf("import says %q", said)
+	}
+	m := must.M1(LoadModel(filepath.Join(folder, "run"), ""))
+	if m.Step != 7 {
+		t.Errorf("step %d, want 7", m.Step)
+	}
+	must.M(Export(m, filepath.Join(folder, "out"), io.Discard))
+	for _, side := range []string{"discriminator", "generator"} {
+		want := must.M1(safetensors.Read(filepath.Join(reference, side, "model.safetensors")))
+		got := must.M1(safetensors.Read(filepath.Join(folder, "out", side, "model.safetensors")))
+		if len(got.Tensors) != len(want.Tensors) {
+			t.Errorf("%s: %d tensors, want %d", side, len(got.Tensors), len(want.Tensors))
+		}
+		for _, w := range want.Tensors {
+			if g := got.Tensor(w.Name); g == nil || !slices.Equal(g.Shape, w.Shape) || string(g.Data) != string(w.Data) {
+				t.Errorf("%s: %s is not the same", side, w.Name)
+			}
+		}
+	}
+	if exists(filepath.Join(folder, "out", "generator", "vocab.txt")) {
+		t.Error("a vocabulary was written where there was none")
+	}
+}
+
+// trained is a run of a few steps, and its export.
+func trained(t *testing.T, encoder string) (c Config, exported string) {
+	t.Helper()
+	folder := t.TempDir()
+	writeText(t, folder)
+	c = pulseConfig(folder)
+	c.Model.Encoder, c.Model.EmbeddingSize, c.Run.Steps = encoder, 16, 6
+	must.M(pretrain(context.Background(), c))
+	exported = filepath.Join(folder, "exported")
+	must.M(Export(must.M1(LoadModel(c.Run.Out, "")), exported, io.Discard))
+	return c, exported
+}
+
+// TestImportGoesOn exports a run, imports it as another, and trains that further with its own config.yaml.
+func TestImportGoesOn(t *testing.T) {
+	for _, encoder := range []string{"bert", "albert"} {
+		t.Run(encoder, func(t *testing.T) {
+			c, exported := trained(t, encoder)
+			disc, gen := sides(exported)
+			out := filepath.Join(t.TempDir(), "further")
+			said := must.M1(importInto(out, disc, gen, 6, "run.steps=10", "run.platform=go", "run.eval_batches=1", "data.batch_size=4",
+				"data.seq_len=32", "data.paths="+c.Data.Paths[0], "data.cache="+c.Data.Cache))
+			if strings.Contains(said, "missing") || strings.Contains(said, "unused") || strings.Contains(said, "note") {
+				t.Errorf("import says %q", said)
+			}
+			before, after := must.M1(LoadModel(c.Run.Out, "")), must.M1(LoadModel(out, ""))
+			for name, values := range before.Weights {
+				if !slices.EqualFunc(values, after.Weights[name], func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }) {
+					t.Errorf("%s is not the same", name)
+				}
+			}
+			if before.Vocabulary.Hash() != after.Vocabulary.Hash() {
+				t.Error("the vocabulary is not the same")
+			}
+			next := defaults()
+			s := settings.New(&next)
+			must.M(s.LoadYAML(filepath.Join(out, "config.yaml")))
+			must.M(Pretrain(context.Background(), &next, s, io.Discard, io.Discard))
+			if m := must.M1(LoadModel(out, "")); m.Step != 10 {
+				t.Errorf("the run went on to step %d, want 10", m.Step)
+			}
+		})
+	}
+}
+
+func TestImportStartsFresh(t *testing.T) {
+	_, exported := trained(t, "bert")
+	disc, _ := sides(exported)
+	out := filepath.Join(t.TempDir(), "run")
+	said := must.M1(importInto(out, disc, "", 0))
+	if n := strings.Count(said, "missing, drawn anew: generator."); n < 20 {
+		t.Errorf("%d weights of the generator are said to be missing in %q", n, said)
+	}
+	state, _, _, err := checkpoint.Restore(checkpointFolder(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tensor := range state.Tensors {
+		zero := strings.Trim(string(tensor.Data), "\x00") == ""
+		if moment := slotOf(tensor.Name) != weightSlot; moment != zero && !strings.HasSuffix(tensor.Name, "bias") {
+			t.Errorf("%s: zero is %t", tensor.Name, zero)
+		}
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	c, exported := trained(t, "bert")
+	disc, gen := sides(exported)
+	folder := t.TempDir()
+	large := filepath.Join(folder, "vocab.txt")
+	must.M(os.WriteFile(large, []byte("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"+strings.Repeat("x", 1)+"\n"+manyTokens(400)), 0o644))
+	for name, e := range map[string]struct {
+		run  func() error
+		code int
+		says string
+	}{
+		"a folder with a run": {func() error { _, err := importInto(c.Run.Out, disc, gen, 0); return err }, 2, "holds a run"},
+		"step past the end":   {func() error { _, err := importInto(filepath.Join(folder, "a"), disc, gen, 500_000); return err }, 2, "--step"},
+		"swapped folders":     {func() error { _, err := importInto(filepath.Join(folder, "b"), gen, disc, 0); return err }, 65, "it is no discriminator"},
+		"pickle":              {func() error { _, err := importInto(filepath.Join(folder, "c"), "pytorch_model.bin", "", 0); return err }, 65, "pickle"},
+		"nothing there":       {func() error { _, err := importInto(filepath.Join(folder, "d"), folder, "", 0); return err }, 69, "no model folder"},
+		"other vocabulary":    {func() error { _, err := LoadModel(c.Run.Out, large); return err }, 65, "is not the vocabulary"},
+		"no model":            {func() error { _, err := LoadModel(folder, ""); return err }, 65, "holds no checkpoint"},
+		"no folder":           {func() error { _, err := LoadModel(filepath.Join(folder, "e"), ""); return err }, 69, "no run"},
+		"large vocabulary":    {func() error { _, err := LoadModel(exported, large); return err }, 65, "belongs to another model"},
+	} {
+		if err := e.run(); fault.ExitCode(err) != e.code || !strings.Contains(fmt.Sprint(err), e.says) {
+			t.Errorf("%s: %v; want exit code %d and %q", name, err, e.code, e.says)
+		}
+	}
+	for _, left := range []string{"a", "b", "c", "d"} {
+		if entries, _ := checkpoint.List(checkpointFolder(filepath.Join(folder, left))); len(entries) > 0 {
+			t.Errorf("%s: a refused import left a checkpoint", left)
+		}
+	}
+}
+
+func manyTokens(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "token%d\n", i)
+	}
+	return b.String()
+}
+
+// TestCard: the card says what the model is and how it was trained.
+func TestCard(t *testing.T) {
+	_, exported := trained(t, "bert")
+	card := string(must.M1(os.ReadFile(filepath.Join(exported, "discriminator", "README.md"))))
+	for _, part := range []string{"library_name: transformers", "ElectraForPreTraining", "hidden size 32", "| steps | 6 |", "uncased", "lamb", "AUC"} {
+		if !strings.Contains(card, part) {
+			t.Errorf("the card does not say %q:\n%s", part, card)
+		}
+	}
+}
+
+// TestTransformers loads an export with transformers and compares its logits, where Python has it.
+// ELEKTRON_PYTHON names the interpreter.
+func TestTransformers(t *testing.T) {
+	python := os.Getenv("ELEKTRON_PYTHON")
+	if python == "" {
+		python = "python3"
+	}
+	script := filepath.Join("..", "scripts", "reference", "check_hf.py")
+	if out, err := exec.Command(python, script, "--can-run").CombinedOutput(); err != nil {
+		t.Skipf("%s cannot load models with transformers (ELEKTRON_PYTHON names another): %s", python, strings.TrimSpace(string(out)))
+	}
+	c, exported := trained(t, "bert")
+	d := must.M1(NewDemo(context.Background(), must.M1(LoadModel(c.Run.Out, "")), platform.Options{Platform: platform.Go}))
+	defer d.Close()
+	result := demoResult{Text: "amber resin under old trees", FillText: "amber [MASK] under old [MASK]"}
+	result.Tokens = must.M1(d.Detect(result.Text))
+	result.FillIDs, _ = d.tokenizer.EncodeSingle(result.FillText, 0)
+	result.Fillings = must.M1(d.Fill(result.FillText))
+	file := filepath.Join(t.TempDir(), "demo.json")
+	must.M(os.WriteFile(file, must.M1(json.Marshal(result)), 0o644))
+	out, err := exec.Command(python, script, exported, file).CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("transformers finds other logits: %v", err)
+	}
+}

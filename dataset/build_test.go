@@ -73,7 +73,7 @@ func writeFile(t testing.TB, path, text string) {
 // buildTest builds the text files of a folder.
 func buildTest(t testing.TB, data string, change func(*BuildOptions)) (*Manifest, string, error) {
 	t.Helper()
-	text, err := corpus.Open([]string{data}, corpus.Options{})
+	text, err := corpus.Open(t.Context(), []string{data}, corpus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestBuildKeepsTheText(t *testing.T) {
 	}
 	tokenizer := wordpiece.New(testVocabulary(t), wordpiece.Options{})
 	want, got := map[string]int{}, map[string]int{}
-	text, err := corpus.Open([]string{data}, corpus.Options{})
+	text, err := corpus.Open(t.Context(), []string{data}, corpus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +346,7 @@ func TestFailedBuild(t *testing.T) {
 }
 
 func TestCancelledBuild(t *testing.T) {
-	text, err := corpus.Open([]string{writeTexts(t, 20, 20, 5)}, corpus.Options{})
+	text, err := corpus.Open(t.Context(), []string{writeTexts(t, 20, 20, 5)}, corpus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func BenchmarkBuild(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		text, err := corpus.Open([]string{filepath.Join(data, "corpus", "wikipedia")}, corpus.Options{})
+		text, err := corpus.Open(b.Context(), []string{filepath.Join(data, "corpus", "wikipedia")}, corpus.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

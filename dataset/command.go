@@ -78,7 +78,7 @@ func Command() *cli.Command {
 // textFlags are those of commands that read text.
 func textFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "data", Usage: "text files, globs or folders; default: the doc comments of the local Go installation"},
+		&cli.StringSliceFlag{Name: "data", Usage: "text files, globs or folders, also gs://BUCKET/NAME; default: the doc comments of the local Go installation"},
 		&cli.StringFlag{Name: "text-field", Value: "text", Usage: "field of JSON Lines, column of Parquet that holds the text"},
 		&cli.BoolFlag{Name: "document-per-file", Usage: "a text file is one document, whatever blank lines it has"},
 		&cli.BoolFlag{Name: "cased", Usage: "keep upper case"},
@@ -91,7 +91,7 @@ func readText(c *cli.Context) (*corpus.Corpus, error) {
 	if c.NArg() > 0 {
 		return nil, fault.New(fault.Usage, "dataset: unexpected argument %q; text is named with --data", c.Args().First())
 	}
-	return openText(c.StringSlice("data"), corpus.Options{TextField: c.String("text-field"), DocumentPerFile: c.Bool("document-per-file")})
+	return openText(c.Context, c.StringSlice("data"), corpus.Options{TextField: c.String("text-field"), DocumentPerFile: c.Bool("document-per-file")})
 }
 
 func runVocab(c *cli.Context) error {

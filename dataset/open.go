@@ -16,6 +16,7 @@ import (
 
 	"elektron/dataset/corpus"
 	"elektron/dataset/wordpiece"
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 
 	"github.com/gofrs/flock"
@@ -138,7 +139,7 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	if err != nil {
 		return nil, err
 	}
-	text, err := openText(o.Data, o.Text)
+	text, err := openText(ctx, o.Data, o.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -207,11 +208,11 @@ func rebuild(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress 
 }
 
 // openText opens what --data names, by default the Go installation's doc comments.
-func openText(data []string, o corpus.Options) (*corpus.Corpus, error) {
+func openText(ctx context.Context, data []string, o corpus.Options) (*corpus.Corpus, error) {
 	if len(data) == 0 {
 		return corpus.GoDoc("")
 	}
-	return corpus.Open(data, o)
+	return corpus.Open(ctx, data, o)
 }
 
 func cacheFolder(folder string) (string, error) {
@@ -230,15 +231,14 @@ func fingerprint(text *corpus.Corpus, o corpus.Options) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%+v\n", o)
 	for _, f := range text.Files() {
-		info, err := os.Stat(f.Path)
-		if err != nil {
-			return "", fault.Wrap(fault.Storage, err, "dataset: text cannot be read")
+		path, err := f.Path, error(nil)
+		if !blob.IsRemote(path) {
+			path, err = filepath.Abs(path)
 		}
-		path, err := filepath.Abs(f.Path)
 		if err != nil {
 			return "", fault.Wrap(fault.Storage, err, "dataset: text cannot be found")
 		}
-		fmt.Fprintln(h, path, info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintln(h, path, f.Size, f.Modified.UnixNano())
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

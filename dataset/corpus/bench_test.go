@@ -26,7 +26,7 @@ func BenchmarkRead(b *testing.B) {
 		"lines.jsonl": strings.Repeat(string(record)+"\n", documents), "table.parquet": parquetFile(b, 100, texts...),
 	})
 	for _, name := range []string{"text.txt", "text.txt.gz", "text.txt.zst", "lines.jsonl", "table.parquet"} {
-		corpus, err := Open([]string{filepath.Join(folder, name)}, Options{})
+		corpus, err := Open(b.Context(), []string{filepath.Join(folder, name)}, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

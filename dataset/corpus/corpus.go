@@ -8,8 +8,8 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"os"
 	"sync"
+	"time"
 
 	"elektron/internal/fault"
 )
@@ -64,13 +64,14 @@ type Corpus struct {
 
 // File is one file of a corpus.
 type File struct {
-	Path  string
-	Size  int64 // bytes on disk, compressed where the file is
-	Index int   // in Corpus.Files
+	Path     string // or gs://bucket/name
+	Size     int64  // bytes on disk, compressed where the file is
+	Modified time.Time
+	Index    int // in Corpus.Files
 
 	corpus *Corpus
 	read   format
-	open   func() (io.ReadCloser, error)
+	open   func(ctx context.Context, path string) (io.ReadCloser, error)
 }
 
 // HoldsTokens tells whether the documents are pre-training examples in token ids, which their vocabulary has
@@ -166,8 +167,4 @@ func (p *pass) hand(d Document) error {
 // bad is a fault.Data error about the pass's file.
 func (p *pass) bad(reason string, args ...any) error {
 	return fault.New(fault.Data, "corpus: %s"+reason, append([]any{p.file.Path}, args...)...)
-}
-
-func openFile(path string) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return os.Open(path) }
 }

@@ -141,7 +141,7 @@ func TestFormats(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			folder := put(t, map[string]string{c.file: c.content})
-			corpus, err := Open([]string{filepath.Join(folder, c.file)}, c.options)
+			corpus, err := Open(t.Context(), []string{filepath.Join(folder, c.file)}, c.options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,7 +187,7 @@ func TestLinesOfDocuments(t *testing.T) {
 		"b.jsonl":   "\n{\"text\":\"one\"}\n{\"text\":\"two\"}",
 		"c.parquet": parquetFile(t, 1, "one", "null", "two"),
 	})
-	corpus, err := Open([]string{folder}, Options{})
+	corpus, err := Open(t.Context(), []string{folder}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestBadContent(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			folder := put(t, map[string]string{c.file: c.content})
-			corpus, err := Open([]string{folder}, Options{MaxLine: 1000})
+			corpus, err := Open(t.Context(), []string{folder}, Options{MaxLine: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -273,7 +273,7 @@ func otherColumns(t *testing.T) string {
 // TestParquetColumnOfNumbers: a column that exists but holds no text.
 func TestParquetColumnOfNumbers(t *testing.T) {
 	folder := put(t, map[string]string{"a.parquet": otherColumns(t)})
-	corpus, err := Open([]string{folder}, Options{TextField: "n"})
+	corpus, err := Open(t.Context(), []string{folder}, Options{TextField: "n"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,11 +300,11 @@ func (e *endless) Read(b []byte) (int, error) {
 }
 
 func TestLineOfOneGiBTakesLittleMemory(t *testing.T) {
-	corpus, err := Open([]string{put(t, map[string]string{"a.txt": "x"})}, Options{})
+	corpus, err := Open(t.Context(), []string{put(t, map[string]string{"a.txt": "x"})}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	corpus.files[0].open = func() (io.ReadCloser, error) { return &endless{1 << 30}, nil }
+	corpus.files[0].open = func(context.Context, string) (io.ReadCloser, error) { return &endless{1 << 30}, nil }
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err = collect(t, corpus)
@@ -323,12 +323,12 @@ func TestMemoryIsFlat(t *testing.T) {
 		"a.txt":   strings.Repeat("words ", 15) + "\n",
 		"a.jsonl": `{"text":"` + strings.Repeat("words ", 15) + `"}` + "\n",
 	} {
-		corpus, err := Open([]string{put(t, map[string]string{name: "x"})}, Options{MaxDocument: 1 << 20})
+		corpus, err := Open(t.Context(), []string{put(t, map[string]string{name: "x"})}, Options{MaxDocument: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
 		block := strings.Repeat(line, 1000)
-		corpus.files[0].open = func() (io.ReadCloser, error) {
+		corpus.files[0].open = func(context.Context, string) (io.ReadCloser, error) {
 			var parts []io.Reader
 			for range (64 << 20) / len(block) {
 				parts = append(parts, strings.NewReader(block))
@@ -359,7 +359,7 @@ func TestMemoryIsFlat(t *testing.T) {
 
 func TestStopAndCancel(t *testing.T) {
 	folder := put(t, map[string]string{"a.txt": strings.Repeat("one.\n\n", 100), "b.parquet": parquetFile(t, 3, "a", "b", "c", "d")})
-	corpus, err := Open([]string{folder}, Options{})
+	corpus, err := Open(t.Context(), []string{folder}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestStopAndCancel(t *testing.T) {
 // TestSharedCorpora reads real text twice: file by file in any order, and as a whole.
 func TestSharedCorpora(t *testing.T) {
 	for _, name := range []string{"wikipedia", "novels"} {
-		corpus, err := Open([]string{filepath.Join(testdata.Data(t), "corpus", name)}, Options{})
+		corpus, err := Open(t.Context(), []string{filepath.Join(testdata.Data(t), "corpus", name)}, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -429,11 +429,11 @@ func (inMemory) Close() error { return nil }
 // TestDamagedParquet: whichever byte is wrong, an error at most, never a panic.
 func TestDamagedParquet(t *testing.T) {
 	table := []byte(parquetFile(t, 2, "one", "null", strings.Repeat("three ", 50)))
-	corpus, err := Open([]string{put(t, map[string]string{"a.parquet": string(table)})}, Options{})
+	corpus, err := Open(t.Context(), []string{put(t, map[string]string{"a.parquet": string(table)})}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	corpus.files[0].open = func() (io.ReadCloser, error) { return inMemory{bytes.NewReader(table)}, nil }
+	corpus.files[0].open = func(context.Context, string) (io.ReadCloser, error) { return inMemory{bytes.NewReader(table)}, nil }
 	failed := 0
 	for i := range table {
 		table[i] ^= 0x41

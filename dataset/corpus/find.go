@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -30,22 +32,22 @@ var notText = []string{"dataset_info.json", "dataset_infos.json", "dataset_dict.
 var compressions = []string{".gz", ".zst"}
 
 // Open finds the files that patterns name: files, globs (** matches any depth), folders with everything
-// below them. Files are sorted by path and each is read once, however often it was named. Hidden files
+// below them, each of this machine or of a bucket (gs://bucket/name). Files are sorted by path and each is read once, however often it was named. Hidden files
 // count only when named. Errors: fault.Usage for a pattern that names nothing, fault.Data for folders
 // and files that cannot hold text.
-func Open(patterns []string, options Options) (*Corpus, error) {
+func Open(ctx context.Context, patterns []string, options Options) (*Corpus, error) {
 	if len(patterns) == 0 {
 		return nil, fault.New(fault.Usage, "corpus: no data named; pass --data with text files, globs or folders")
 	}
-	found := map[string]fs.FileInfo{}
+	found := map[string]blob.Info{}
 	for _, pattern := range patterns {
-		if err := find(pattern, found); err != nil {
+		if err := find(ctx, pattern, found); err != nil {
 			return nil, err
 		}
 	}
 	c := &Corpus{name: strings.Join(patterns, ", "), options: options.withDefaults(), counts: make([]*Counts, len(found))}
 	for path, info := range found {
-		c.files = append(c.files, File{Path: path, Size: info.Size(), corpus: c, read: formatOf(path), open: openFile(path)})
+		c.files = append(c.files, File{Path: path, Size: info.Size, Modified: info.Modified, corpus: c, read: formatOf(path), open: blob.Open})
 	}
 	c.sort()
 	if err := c.checkTokens(); err != nil {
@@ -66,12 +68,15 @@ func (c *Corpus) sort() {
 }
 
 // find adds the files that one pattern names to found.
-func find(pattern string, found map[string]fs.FileInfo) error {
+func find(ctx context.Context, pattern string, found map[string]blob.Info) error {
 	if pattern == "" {
 		return fault.New(fault.Usage, "corpus: --data is empty; name text files, globs or folders")
 	}
+	if blob.IsRemote(pattern) {
+		return findRemote(ctx, pattern, found)
+	}
 	if scheme, _, ok := strings.Cut(pattern, "://"); ok {
-		return fault.New(fault.Usage, "corpus: %s: %s:// cannot be read; copy the data to this machine and name the copy", pattern, scheme)
+		return fault.New(fault.Usage, "corpus: %s: %s:// cannot be read; copy the data to this machine or to a bucket (gs://) and name the copy", pattern, scheme)
 	}
 	info, err := os.Stat(pattern)
 	if err == nil {
@@ -100,10 +105,10 @@ func find(pattern string, found map[string]fs.FileInfo) error {
 }
 
 // add puts a file, or all text files below a folder, into found.
-func add(path string, info fs.FileInfo, found map[string]fs.FileInfo) error {
+func add(path string, info fs.FileInfo, found map[string]blob.Info) error {
 	path = filepath.Clean(path)
 	if info.Mode().IsRegular() {
-		found[path] = info
+		found[path] = described(path, info)
 		return nil
 	}
 	if !info.IsDir() {
@@ -112,7 +117,7 @@ func add(path string, info fs.FileInfo, found map[string]fs.FileInfo) error {
 	text, other := 0, 0
 	err := walk(path, nil, func(path string, info fs.FileInfo) {
 		if info.Mode().IsRegular() && inFolder(filepath.Base(path)) {
-			found[path] = info
+			found[path] = described(path, info)
 			text++
 		} else {
 			other++
@@ -121,6 +126,15 @@ func add(path string, info fs.FileInfo, found map[string]fs.FileInfo) error {
 	if err != nil {
 		return fault.Wrap(fault.Storage, err, "corpus: folder cannot be read")
 	}
+	return checkFolder(path, text, other)
+}
+
+func described(path string, info fs.FileInfo) blob.Info {
+	return blob.Info{Name: path, Size: info.Size(), Modified: info.ModTime()}
+}
+
+// checkFolder refuses a folder in which there was no file that can be read.
+func checkFolder(path string, text, other int) error {
 	if text == 0 && other > 0 {
 		return fault.New(fault.Data, "corpus: %s: no text in this folder: none of its %d files ends in .txt, .jsonl, .json, .parquet or .tfrecord (or these with .gz or .zst); name the files themselves, or a glob", path, other)
 	}

@@ -56,7 +56,7 @@ func TestOpenFindsFiles(t *testing.T) {
 			for _, p := range c.patterns {
 				patterns = append(patterns, folder+string(filepath.Separator)+filepath.FromSlash(p))
 			}
-			corpus, err := Open(patterns, Options{})
+			corpus, err := Open(t.Context(), patterns, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func TestOpenFindsFiles(t *testing.T) {
 func TestGlobFromHere(t *testing.T) {
 	t.Chdir(put(t, map[string]string{"a.txt": "a", "b/c.txt": "c"}))
 	for pattern, want := range map[string]string{"*.txt": "a.txt", "**/*.txt": "a.txt b/c.txt", "./b/**": "b/c.txt", "b": "b/c.txt"} {
-		corpus, err := Open([]string{pattern}, Options{})
+		corpus, err := Open(t.Context(), []string{pattern}, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestOpenErrors(t *testing.T) {
 		{"glob without match", []string{"*.jsonl"}, fault.Usage, "matches no file"},
 		{"broken glob", []string{"[a"}, fault.Usage, "not a glob"},
 		{"** twice", []string{"**/a/**"}, fault.Usage, "** may stand in it once"},
-		{"bucket", []string{"gs://bucket/x"}, fault.Usage, "gs:// cannot be read"},
+		{"bucket", []string{"s3://bucket/x"}, fault.Usage, "s3:// cannot be read"},
 		{"folder without text", []string{"pictures"}, fault.Data, "none of its 2 files"},
 		{"empty folder", []string{"nothing"}, fault.Data, "no file in this folder"},
 		{"empty file", []string{"empty.txt"}, fault.Data, "empty (1 files of 0 bytes)"},
@@ -114,7 +114,7 @@ func TestOpenErrors(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(folder)
-			_, err := Open(c.patterns, Options{})
+			_, err := Open(t.Context(), c.patterns, Options{})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want one with %q", err, c.want)
 			}
@@ -123,7 +123,7 @@ func TestOpenErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open([]string{os.DevNull}, Options{}); fault.KindOf(err) != fault.Usage {
+	if _, err := Open(t.Context(), []string{os.DevNull}, Options{}); fault.KindOf(err) != fault.Usage {
 		t.Errorf("a device: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -13,13 +14,13 @@ import (
 
 // fuzzReader feeds any bytes to a format: documents must be clean, errors of a kind, nothing may panic.
 func fuzzReader(f *testing.F, name string) {
-	corpus, err := Open([]string{put(f, map[string]string{name: "x"})}, Options{MaxLine: 1 << 12, MaxDocument: 1 << 10})
+	corpus, err := Open(f.Context(), []string{put(f, map[string]string{name: "x"})}, Options{MaxLine: 1 << 12, MaxDocument: 1 << 10})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		corpus.files[0].Size = int64(len(data))
-		corpus.files[0].open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+		corpus.files[0].open = func(context.Context, string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 		for d, err := range corpus.files[0].Documents(t.Context()) {
 			if err != nil {
 				if fault.KindOf(err) != fault.Data {

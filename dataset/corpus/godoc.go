@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -36,7 +37,7 @@ func GoDoc(goroot string) (*Corpus, error) {
 	}
 	err = walk(source, nil, func(path string, info fs.FileInfo) {
 		if strings.HasSuffix(path, ".go") && !strings.Contains(path[len(source):], string(filepath.Separator)+"testdata"+string(filepath.Separator)) {
-			c.files = append(c.files, File{Path: path, Size: info.Size(), corpus: c, read: readGo, open: openFile(path)})
+			c.files = append(c.files, File{Path: path, Size: info.Size(), Modified: info.ModTime(), corpus: c, read: readGo, open: blob.Open})
 		}
 	})
 	if err != nil {

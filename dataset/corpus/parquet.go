@@ -54,7 +54,7 @@ func (p *pass) badParquet(where string, err error) error {
 // where reading must be in order, is copied to a temporary file first.
 func (p *pass) randomAccess() (source io.ReaderAt, size int64, done func(), err error) {
 	if _, compression := extension(p.file.Path); compression == "" {
-		file, err := p.file.open()
+		file, err := p.file.open(p.ctx, p.file.Path)
 		if err != nil {
 			return nil, 0, nil, fault.Wrap(fault.Storage, err, "corpus: cannot be opened")
 		}

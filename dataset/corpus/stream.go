@@ -2,7 +2,6 @@ package corpus
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 
@@ -15,14 +14,13 @@ import (
 // stream opens the pass's file, decompressed as its extension says. Reading ends with ctx's error when the
 // context does. The caller closes it.
 func (p *pass) stream() (io.ReadCloser, error) {
-	file, err := p.file.open()
+	file, err := p.file.open(p.ctx, p.file.Path)
 	if err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "corpus: cannot be opened")
 	}
-	raw := &contextReader{p.ctx, file}
 	switch _, compression := extension(p.file.Path); compression {
 	case ".gz":
-		z, err := gzip.NewReader(bufio.NewReaderSize(raw, 128<<10))
+		z, err := gzip.NewReader(bufio.NewReaderSize(file, 128<<10))
 		if err == io.EOF { // an empty file has no documents, compressed or not
 			return file, nil
 		}
@@ -32,26 +30,14 @@ func (p *pass) stream() (io.ReadCloser, error) {
 		}
 		return closers{z, file}, nil
 	case ".zst":
-		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
+		z, err := zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			file.Close()
 			return nil, p.readError(0, err)
 		}
 		return closers{z.IOReadCloser(), file}, nil
 	}
-	return closers{raw, file}, nil
-}
-
-type contextReader struct {
-	ctx  context.Context
-	file io.Reader
-}
-
-func (r *contextReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.file.Read(b)
+	return file, nil
 }
 
 // closers reads the first and closes the second.

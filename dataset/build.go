@@ -13,12 +13,13 @@ import (
 	"elektron/dataset/corpus"
 	"elektron/dataset/shard"
 	"elektron/dataset/wordpiece"
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
 // BuildOptions says how text becomes shards.
 type BuildOptions struct {
-	Folder      string // to be made; its parent is made too
+	Folder      string // to be made, here or in a bucket; its parent is made too
 	Vocabulary  *wordpiece.Vocabulary
 	Cased       bool    // keep upper case, for a cased vocab.txt; a tokenizer.json says so itself
 	Workers     int     // goroutines that tokenise; 0 means one a core. The shards do not depend on it
@@ -78,6 +79,9 @@ func Build(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress fu
 	o = o.withDefaults()
 	if !(o.ValidShare > 0 && o.ValidShare < 1) {
 		return nil, fault.New(fault.Usage, "dataset: held-out share %v is not between 0 and 1; the default is %v", o.ValidShare, DefaultValidShare)
+	}
+	if blob.IsRemote(o.Folder) {
+		return buildRemote(ctx, text, o, progress)
 	}
 	temporary, err := beginFolder(o.Folder)
 	if err != nil {

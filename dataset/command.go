@@ -33,7 +33,7 @@ func Command() *cli.Command {
 				Flags: append(textFlags(),
 					&cli.StringFlag{Name: "vocab", Usage: "vocabulary file; without it one is trained on the text"},
 					&cli.IntFlag{Name: "size", Value: DefaultVocabularySize, Usage: "tokens of a trained vocabulary"},
-					&cli.StringFlag{Name: "out", Value: "shards", Usage: "folder to make"},
+					&cli.StringFlag{Name: "out", Value: "shards", Usage: "folder to make, also gs://BUCKET/FOLDER"},
 					&cli.BoolFlag{Name: "near-duplicates", Usage: "drop documents that resemble an earlier one, too (MinHash of runs of 5 tokens)"},
 					&cli.Int64Flag{Name: "duplicate-memory", Value: DefaultDuplicateMemory >> 20, Usage: "MiB for the search for duplicates: 1 MiB looks back over 49,000 documents and paragraphs"},
 					&cli.Float64Flag{Name: "valid-share", Value: DefaultValidShare, Usage: "share of the documents that is held out for validation"},
@@ -165,11 +165,15 @@ func openArguments(c *cli.Context, o Options) (*Prepared, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	say := func(line string) { fmt.Fprintln(c.App.ErrWriter, line) }
 	sources, _, err := sourcesOf(c.Args().Slice())
+	if err == nil {
+		err = fetchShards(c.Context, sources, "", say)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return openFolders(c.Context, sources, o, func(line string) { fmt.Fprintln(c.App.ErrWriter, line) })
+	return openFolders(c.Context, sources, o, say)
 }
 
 // runExport writes the training examples; the held-out ones stay held out.

@@ -15,6 +15,7 @@
 //	batch.go     (seed, step) -> Batch
 //	loader.go    batches ahead of time, in order
 //	open.go      Prepare: all of it in one call, reusing what an earlier run has built
+//	remote.go    shards in buckets
 //	command.go   the data commands; inspect.go shows examples as text, export.go writes them as TFRecord files
 package dataset
 

@@ -56,6 +56,9 @@ func Prepare(ctx context.Context, o Options, progress func(string)) (*Prepared, 
 	if err != nil {
 		return nil, err
 	}
+	if err := fetchShards(ctx, sources, o.CacheDir, progress); err != nil {
+		return nil, err
+	}
 	built := 0
 	for _, from := range sources {
 		if IsBuilt(from.Folder) {

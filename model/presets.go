@@ -5,7 +5,7 @@ import "sort"
 // presets are the model sizes. tiny is ours, for a laptop; the others are ELECTRA's table 6, the
 // generator's size being the paper's multiplier.
 var presets = map[string]Config{
-	"tiny":  preset(64, 128, 2, 2, 0.5, 0),
+	"tiny":  preset(64, 128, 2, 2, 0.5, 0).withInitializerRange(0.1),
 	"small": preset(128, 256, 12, 4, 0.25, 0.1),
 }
 
@@ -16,6 +16,12 @@ func preset(embedding, hidden, layers, heads int, generator, dropout float64) Co
 		LayerNormEpsilon: 1e-12, InitializerRange: 0.02, HiddenDropout: dropout, AttentionDropout: dropout,
 		Generator: Generator{Size: generator}, GeneratorWeight: 1, DiscriminatorWeight: 50, Temperature: 1,
 	}
+}
+
+// withInitializerRange suits narrow models: about 1/√hidden, as 0.02 is about 1/√2048.
+func (c Config) withInitializerRange(deviation float64) Config {
+	c.InitializerRange = deviation
+	return c
 }
 
 // Preset returns the configuration of a named size, and whether there is one.

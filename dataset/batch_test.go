@@ -193,11 +193,13 @@ func BenchmarkBatch(b *testing.B) {
 			d := testDataset(b, randomText(2000, 20, 60), o)
 			d.continuation = everyThird(len(d.parts[0].tokens.(*memory).tokens) + firstTextID)
 			b.ReportAllocs()
+			start := cpuSeconds(b)
 			for step := int64(0); b.Loop(); step++ {
 				if _, err := d.Batch(step); err != nil {
 					b.Fatal(err)
 				}
 			}
+			b.ReportMetric((cpuSeconds(b)-start)/float64(b.N)*1e6, "cpu-µs/batch")
 		})
 	}
 }

@@ -382,6 +382,7 @@ func BenchmarkBuild(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	start := cpuSeconds(b)
 	for b.Loop() {
 		text, err := corpus.Open(b.Context(), []string{filepath.Join(data, "corpus", "wikipedia")}, corpus.Options{})
 		if err != nil {
@@ -393,4 +394,5 @@ func BenchmarkBuild(b *testing.B) {
 		}
 		b.SetBytes(m.Report.Bytes)
 	}
+	b.ReportMetric((cpuSeconds(b)-start)/float64(b.N), "cpu-s/build")
 }

@@ -15,7 +15,7 @@ import (
 // comments on two cores (docs/tiny.md); small's are those of the released LAMB-trained small models.
 var recipes = map[string]map[string]any{
 	"tiny": {
-		"data.seq_len": 32, "data.batch_size": 32, "optim.lr": 1.2e-3, "run.steps": 3000,
+		"data.seq_len": 32, "data.batch_size": 32, "optim.lr": 1.2e-3, "run.steps": 2000,
 		"run.log_every": 50, "run.eval_every": 500, "run.eval_batches": 40, "run.checkpoint_every": 500,
 	},
 	"small": {

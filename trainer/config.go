@@ -21,7 +21,7 @@ type Config struct {
 
 // DataConfig says where text comes from and how it becomes batches.
 type DataConfig struct {
-	Paths           []string `yaml:"paths" doc:"text files, globs or folders, or a folder of shards; empty reads the Go installation's doc comments"`
+	Paths           []string `yaml:"paths" doc:"text files, globs, folders (also gs://), or folders of shards; PATH=WEIGHT for a mixture; empty reads the Go installation's comments"`
 	Vocab           string   `yaml:"vocab" doc:"vocabulary file; empty trains one"`
 	VocabSize       int      `yaml:"vocab_size" doc:"size of a trained vocabulary"`
 	Cased           bool     `yaml:"cased" doc:"keep upper case and accents"`

@@ -152,7 +152,8 @@ func platformOfName(name string) string {
 
 // openGo opens the pure-Go backend, which needs nothing.
 func openGo() (*Device, error) {
-	backend, err := gobackend.New("")
+	// Run in parallel, the operations of a large graph can wait for each other's workers for ever.
+	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		return nil, fault.Wrap(fault.Device, err, "opening the pure-Go backend")
 	}

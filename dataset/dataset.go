@@ -82,10 +82,9 @@ func newDataset(parts []part, special specialIDs, continuation []bool, o BatchOp
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	n := MaxPredictions(o.SeqLen, o.MaskProb)
 	d := &Dataset{
 		options: o, parts: parts, special: special, continuation: continuation,
-		maxMasked: n, masked: roundUp(n, slotMultiple),
+		maxMasked: MaxPredictions(o.SeqLen, o.MaskProb), masked: MaskedSlots(o.SeqLen, o.MaskProb),
 	}
 	var weights []float64
 	for i := range parts {

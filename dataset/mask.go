@@ -15,6 +15,11 @@ func MaxPredictions(seqLen int, maskProb float64) int {
 	return max(1, int((maskProb+0.005)*float64(seqLen)))
 }
 
+// MaskedSlots is K, the static number of masked slots a row: MaxPredictions rounded up to a multiple of 8.
+func MaskedSlots(seqLen int, maskProb float64) int {
+	return roundUp(MaxPredictions(seqLen, maskProb), slotMultiple)
+}
+
 func roundUp(n, multiple int) int { return (n + multiple - 1) / multiple * multiple }
 
 // maskScratch is memory that the rows of a batch share.

@@ -83,7 +83,7 @@ func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
 func randomBatch(c *Config) *dataset.Batch {
 	B, S := c.Data.BatchSize, c.Data.SeqLen
 	n := dataset.MaxPredictions(S, c.Data.MaskProb)
-	K := (n + 7) / 8 * 8
+	K := dataset.MaskedSlots(S, c.Data.MaskProb)
 	r := rand.New(rand.NewPCG(uint64(c.Run.Seed), 0))
 	b := &dataset.Batch{Size: B, SeqLen: S, Masked: K, IDs: make([]int32, B*S), SegmentIDs: make([]int32, B*S), Lengths: make([]int32, B),
 		MaskedPositions: make([]int32, B*K), MaskedInputs: make([]int32, B*K), MaskedWeights: make([]float32, B*K)}

@@ -13,7 +13,7 @@ import (
 // Valid is the Split of a validation line.
 const Valid = "valid"
 
-// Metrics is one line of metrics.jsonl: the means over one log interval, or over one validation pass. A value
+// Metrics is one line of metrics.jsonl: one training step (its speeds are over the interval since the last line), or one validation pass. A value
 // that is not known or not finite is NaN here and null in JSON. Accuracies, precision, recall and AUC lie in 0 to 1 and leave padding out.
 type Metrics struct {
 	Step  int64  // steps done

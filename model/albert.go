@@ -40,13 +40,13 @@ func albertLayer(prefix string, group, inner int) string {
 func (albert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node {
 	prefix += nameEncoder
 	x, bias := ctx.linear(x, prefix+embeddingMapping), attentionBias(keep)
-	for i := range e.Layers {
+	return ctx.layers(e.Layers, x, func(i int, x *Node) *Node {
 		for inner := range e.InnerGroupNum {
 			layer := albertLayer(prefix, i*e.HiddenGroups/e.Layers, inner)
 			x = ctx.albertLayer(x, bias, e, layer, fmt.Sprintf("%s.%d.%d.", prefix, i, inner))
 		}
-	}
-	return x
+		return x
+	})
 }
 
 // albertLayer runs one layer with the weights of layer. site names this use of them, so that each has its

@@ -34,14 +34,13 @@ func bertLayer(prefix string, i int) string {
 
 func (bert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node {
 	x, bias := ctx.project(x, prefix, e), attentionBias(keep)
-	for i := range e.Layers {
+	return ctx.layers(e.Layers, x, func(i int, x *Node) *Node {
 		layer := bertLayer(prefix, i)
 		a := ctx.attention(x, bias, e, layer+"attention.")
 		x = ctx.addNorm(x, a, e, layer+"attention.output.")
 		f := e.activate(ctx.linear(x, layer+"intermediate.dense"))
-		x = ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")
-	}
-	return x
+		return ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")
+	})
 }
 
 // addNorm is the residual connection: LayerNorm(x + dropout(y)).

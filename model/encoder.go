@@ -51,3 +51,11 @@ func (ctx *Context) project(x *Node, prefix string, e EncoderConfig) *Node {
 	}
 	return ctx.linear(x, prefix+nameProjection)
 }
+
+// layers runs n layers, one after the other.
+func (ctx *Context) layers(n int, x *Node, layer func(i int, x *Node) *Node) *Node {
+	for i := range n {
+		x = layer(i, x)
+	}
+	return x
+}

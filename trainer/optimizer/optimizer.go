@@ -101,7 +101,8 @@ func globalNorm(params []Variable) *Node {
 }
 
 // Decayed tells whether weight decay and LAMB's trust ratio apply to a parameter: to all but biases and
-// LayerNorm, which ALBERT calls layer_norm too (official optimization.py; embeddings are decayed).
+// norms, whatever their encoder calls them: LayerNorm, layer_norm, attn_norm (official optimization.py;
+// embeddings are decayed).
 func Decayed(name string) bool {
-	return !strings.Contains(name, "LayerNorm") && !strings.Contains(name, "layer_norm") && !strings.HasSuffix(name, "bias")
+	return !strings.Contains(strings.ToLower(name), "norm") && !strings.HasSuffix(name, "bias")
 }

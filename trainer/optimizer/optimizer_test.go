@@ -119,9 +119,9 @@ func checkClose(t *testing.T, step int, name string, got []float32, want []float
 func caseRate(kase, name string) float64 {
 	switch kase {
 	case "adam_layerwise_0.8":
-		return LayerwiseRate(name, 2, 0.8, false)
+		return LayerwiseRate(name, 2, 1, 0.8, false)
 	case "adam_layerwise_0.8_official":
-		return LayerwiseRate(name, 2, 0.8, true)
+		return LayerwiseRate(name, 2, 1, 0.8, true)
 	}
 	return 1
 }
@@ -144,6 +144,11 @@ func TestDecayed(t *testing.T) {
 		"generator.generator_lm_head.bias":                                                                 false,
 		"discriminator.electra.encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm.weight": false,
 		"discriminator.electra.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight":                   true,
+		"discriminator.electra.encoder.layer.0.attn_norm.weight":                                           false,
+		"discriminator.electra.encoder.layer.0.mlp_norm.weight":                                            false,
+		"discriminator.electra.encoder.final_norm.weight":                                                  false,
+		"discriminator.electra.encoder.layer.0.attn.Wqkv.weight":                                           true,
+		"discriminator.electra.encoder.layer.0.mlp.Wi.weight":                                              true,
 	} {
 		if Decayed(name) != want {
 			t.Errorf("Decayed(%q) = %v", name, !want)
@@ -152,19 +157,36 @@ func TestDecayed(t *testing.T) {
 }
 
 func TestLayerwiseRate(t *testing.T) {
+	const side = "discriminator.electra."
 	for _, c := range []struct {
-		name     string
-		official bool
-		want     float64
+		name          string
+		groups        int
+		above         float64 // layers between the head and it, one more than lie above it
+		aboveOfficial float64
 	}{
-		{"discriminator.electra.embeddings.word_embeddings.weight", false, math.Pow(.8, 13)},
-		{"discriminator.electra.embeddings.word_embeddings.weight", true, math.Pow(.8, 14)},
-		{"discriminator.electra.encoder.layer.11.output.dense.weight", false, .8},
-		{"discriminator.electra.encoder.layer.11.output.dense.weight", true, .64},
-		{"classifier.weight", true, 1},
+		{side + "embeddings.word_embeddings.weight", 1, 13, 14},
+		{side + "embeddings.LayerNorm.weight", 1, 13, 14},
+		{side + "embeddings_project.weight", 1, 13, 14},
+		{side + "encoder.layer.0.output.dense.weight", 1, 12, 13},
+		{side + "encoder.layer.11.output.dense.weight", 1, 1, 2},
+		{side + "encoder.layer.11.output.LayerNorm.bias", 7, 1, 2},
+		{"electra/encoder/layer_4/output/dense/kernel", 1, 8, 9},
+		{side + "encoder.embedding_hidden_mapping_in.weight", 1, 13, 14},
+		{side + "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight", 1, 1, 2},
+		{side + "encoder.albert_layer_groups.0.albert_layers.3.ffn.weight", 1, 1, 2},
+		{side + "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight", 3, 9, 10},
+		{side + "encoder.albert_layer_groups.2.albert_layers.1.ffn.weight", 3, 1, 2},
+		{side + "encoder.albert_layer_groups.10.albert_layers.0.attention.LayerNorm.bias", 12, 2, 3},
+		{side + "encoder.layer.3.attn.Wqkv.weight", 1, 9, 10},
+		{side + "encoder.layer.3.mlp_norm.weight", 1, 9, 10},
+		{side + "encoder.final_norm.weight", 1, 1, 2},
+		{"classifier.dense.weight", 1, 0, 0},
+		{"classifier.weight", 3, 0, 0},
 	} {
-		if got := LayerwiseRate(c.name, 12, .8, c.official); math.Abs(got-c.want) > 1e-12 {
-			t.Errorf("%s official=%v: %g, want %g", c.name, c.official, got, c.want)
+		for official, above := range map[bool]float64{false: c.above, true: c.aboveOfficial} {
+			if got, want := LayerwiseRate(c.name, 12, c.groups, .8, official), math.Pow(.8, above); math.Abs(got-want) > 1e-12 {
+				t.Errorf("%s, %d groups, official=%v: %g, want %g", c.name, c.groups, official, got, want)
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"elektron/internal/fault"
@@ -36,6 +37,12 @@ type Config struct {
 	AttentionDropout float64   `yaml:"attention_dropout" doc:"dropout of attention probabilities"`
 	Generator        Generator `yaml:"generator"`
 
+	Objective         string `yaml:"objective" doc:"electra (replaced-token detection), or mlm (BERT: the masked language model of the full-size encoder alone)"`
+	Sharing           string `yaml:"sharing" doc:"what generator and discriminator share: embeddings, none, all (also the layers; the generator then has the discriminator's size), gdes (the generator's tables without their gradient, plus the discriminator's own residual)"`
+	Sampling          string `yaml:"sampling" doc:"how replacements are drawn: multinomial (from the generator), argmax (its likeliest token), uniform (from the whole vocabulary)"`
+	DisallowCorrect   bool   `yaml:"disallow_correct" doc:"never draw the original token"`
+	CorrectIsReplaced bool   `yaml:"correct_is_replaced" doc:"count every masked token as replaced, also where the guess is right"`
+
 	GeneratorWeight     float64 `yaml:"generator_weight" doc:"weight of the masked-language-model loss in the total"`
 	DiscriminatorWeight float64 `yaml:"discriminator_weight" doc:"weight of the replaced-token-detection loss in the total"`
 	Temperature         float64 `yaml:"temperature" doc:"softmax temperature of the generator's sampling"`
@@ -44,6 +51,7 @@ type Config struct {
 // Generator is the size of the generator relative to the discriminator. A positive absolute value wins
 // over the fraction.
 type Generator struct {
+	Encoder          string  `yaml:"encoder" doc:"encoder architecture; empty takes the discriminator's"`
 	Size             float64 `yaml:"size" doc:"fraction of the discriminator's width, heads and feed-forward width"`
 	HiddenSize       int     `yaml:"hidden_size" doc:"width; 0 takes size times hidden_size"`
 	Layers           int     `yaml:"layers" doc:"layers; 0 takes the discriminator's"`
@@ -67,25 +75,32 @@ func (c *Config) DiscriminatorEncoder() EncoderConfig {
 	return EncoderConfig{
 		Kind: c.Encoder, EmbeddingSize: c.EmbeddingSize, HiddenSize: c.HiddenSize,
 		Layers: c.Layers, Heads: c.Heads, IntermediateSize: c.IntermediateSize,
-		HiddenGroups: max(1, c.HiddenGroups), InnerGroupNum: max(1, c.InnerGroupNum), Activation: c.activation(),
+		HiddenGroups: max(1, c.HiddenGroups), InnerGroupNum: max(1, c.InnerGroupNum), Activation: c.activation(c.Encoder),
 		LayerNormEpsilon: c.LayerNormEpsilon, HiddenDropout: c.HiddenDropout, AttentionDropout: c.AttentionDropout,
 	}
 }
 
-func (c *Config) activation() string {
+func (c *Config) activation(encoder string) string {
 	switch {
 	case c.Activation != "":
 		return c.Activation
-	case c.Encoder == "albert":
+	case encoder == "albert":
 		return "gelu_new"
 	}
 	return "gelu"
 }
 
 // GeneratorEncoder is the generator's encoder: the discriminator's, scaled (official run_pretraining.py:
-// width, feed-forward width and heads are multiplied, the depth is not).
+// width, feed-forward width and heads are multiplied, the depth is not), or the discriminator's itself where
+// both are one.
 func (c *Config) GeneratorEncoder() EncoderConfig {
 	e := c.DiscriminatorEncoder()
+	if c.generatorIsMain() {
+		return e
+	}
+	if c.Generator.Encoder != "" {
+		e.Kind, e.Activation = c.Generator.Encoder, c.activation(c.Generator.Encoder)
+	}
 	scaled := func(absolute, base int) int {
 		if absolute > 0 {
 			return absolute
@@ -114,7 +129,16 @@ func (c *Config) Validate() error {
 	}
 	_, known := encoders[c.Encoder]
 	check(known, "model.encoder is %q; known: %s", c.Encoder, strings.Join(EncoderNames(), ", "))
-	_, known = activations[c.activation()]
+	_, known = encoders[c.GeneratorEncoder().Kind]
+	check(known, "model.generator.encoder is %q; known: %s", c.Generator.Encoder, strings.Join(EncoderNames(), ", "))
+	oneOf := func(key, value string, known ...string) {
+		check(slices.Contains(known, value), "model.%s is %q; known: %s", key, value, strings.Join(known, ", "))
+	}
+	oneOf("objective", c.Objective, ObjectiveELECTRA, ObjectiveMLM)
+	oneOf("sharing", c.Sharing, sharings...)
+	oneOf("sampling", c.Sampling, samplings...)
+	check(c.Objective != ObjectiveMLM || c.Sharing == SharingEmbeddings, "model.sharing is %q, but with model.objective mlm there is one encoder and nothing to share", c.Sharing)
+	_, known = activations[c.activation(c.Encoder)]
 	check(known, "model.activation is %q; known: %s", c.Activation, strings.Join(ActivationNames(), ", "))
 	check(c.HiddenGroups >= 0 && c.InnerGroupNum >= 0, "model.num_hidden_groups is %d and model.inner_group_num %d; they must not be negative", c.HiddenGroups, c.InnerGroupNum)
 	for _, f := range []struct {

@@ -12,12 +12,44 @@ type Context struct {
 	weights map[string]*Node
 	compute dtypes.DType
 	key     *Node // uint32 scalar; nil outside training
+
+	firstRow      *Node  // uint32 scalar: number of the batch's first row in the whole batch; nil for 0
+	rematerialize bool   // keep only the layers' inputs for the gradient
+	site          string // begins the names of sites of randomness
 }
 
 // NewContext makes a context. weights holds the float32 master weights by name, compute is Float32 or
 // BFloat16, key is StepKey's result in training and nil elsewhere (no dropout; sampling needs one).
 func NewContext(weights map[string]*Node, compute dtypes.DType, key *Node) *Context {
 	return &Context{weights: weights, compute: compute, key: key}
+}
+
+// Rematerialize makes encoders keep only the inputs of their layers for the gradient and compute the rest
+// again: less memory for a third more work.
+func (ctx *Context) Rematerialize() *Context {
+	c := *ctx
+	c.rematerialize = true
+	return &c
+}
+
+// Rows makes randomness that of rows first, first+1, … of a larger batch of which this one is a part: first is
+// a uint32 scalar.
+func (ctx *Context) Rows(first *Node) *Context {
+	c := *ctx
+	c.firstRow = first
+	return &c
+}
+
+// within makes the sites of randomness begin with a name, for weights that are used twice in a step.
+func (ctx *Context) within(site string) *Context {
+	c := *ctx
+	c.site += site
+	return &c
+}
+
+// randomBits draws 32 uniform bits for every element of a shape whose first axis is the batch.
+func (ctx *Context) randomBits(site string, dims ...int) *Node {
+	return randomBits(ctx.key, ctx.firstRow, ctx.site+site, dims...)
 }
 
 // weight returns a parameter's node.
@@ -34,7 +66,7 @@ func (ctx *Context) dropout(x *Node, rate float64, site string) *Node {
 	if ctx.key == nil || rate == 0 {
 		return x
 	}
-	bits := randomBits(ctx.key, site, x.Shape().Dimensions...)
+	bits := ctx.randomBits(site, x.Shape().Dimensions...)
 	threshold := Scalar(x.Graph(), dtypes.Uint32, uint32(rate*(1<<32)))
 	return Where(GreaterOrEqual(bits, threshold), MulScalar(x, 1/(1-rate)), ZerosLike(x))
 }

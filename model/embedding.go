@@ -6,28 +6,47 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-func embeddingWeights(c *Config) []Weight {
-	list := []Weight{
-		{nameWord, []int{c.VocabSize, c.EmbeddingSize}, InitTruncatedNormal},
-		{namePosition, []int{c.MaxPositions, c.EmbeddingSize}, InitTruncatedNormal},
-		{nameTokenType, []int{c.TokenTypes, c.EmbeddingSize}, InitTruncatedNormal},
+// embeddingWeights are the tables and LayerNorms that the towers read, each once.
+func embeddingWeights(c *Config, towers []tower) []Weight {
+	var list []Weight
+	seen := map[string]bool{}
+	add := func(weights ...Weight) {
+		for _, w := range weights {
+			if !seen[w.Name] {
+				seen[w.Name] = true
+				list = append(list, w)
+			}
+		}
 	}
-	return append(list, layerNormWeights(nameEmbedNorm, c.EmbeddingSize)...)
+	for _, t := range towers {
+		for _, table := range []struct {
+			name string
+			rows int
+		}{{nameWord, c.VocabSize}, {namePosition, c.MaxPositions}, {nameTokenType, c.TokenTypes}} {
+			shape := []int{table.rows, c.EmbeddingSize}
+			add(Weight{t.tables + table.name + tableSuffix, shape, InitTruncatedNormal})
+			if t.residual != "" {
+				add(Weight{t.residual + table.name + residualSuffix, shape, InitZeros})
+			}
+		}
+		add(layerNormWeights(t.norm(), c.EmbeddingSize)...)
+	}
+	return list
 }
 
 // embed looks up words, positions and token types and normalises their sum: ids and segments [B,S] to
-// [B,S,E]. Tables and LayerNorm are one for both encoders (ELECTRA, section 3.2).
-func (c *Config) embed(ctx *Context, ids, segments *Node, site string) *Node {
-	words := Gather(ctx.weight(nameWord), ExpandAxes(ids, -1))
+// [B,S,E].
+func (c *Config) embed(ctx *Context, t tower, ids, segments *Node) *Node {
 	S := ids.Shape().Dimensions[1]
-	positions := InsertAxes(SliceAxis(ctx.weight(namePosition), 0, AxisRange(0, S)), 0)
-	sum := Add(Add(words, positions), c.embedSegments(ctx, segments))
-	return ctx.dropout(ctx.layerNorm(sum, nameEmbedNorm, c.LayerNormEpsilon), c.HiddenDropout, site+"embeddings")
+	words := t.lookup(ctx, nameWord, func(table *Node) *Node { return Gather(table, ExpandAxes(ids, -1)) })
+	positions := t.lookup(ctx, namePosition, func(table *Node) *Node { return SliceAxis(table, 0, AxisRange(0, S)) })
+	types := t.lookup(ctx, nameTokenType, func(table *Node) *Node { return c.embedSegments(segments, table) })
+	sum := Add(Add(words, InsertAxes(positions, 0)), types)
+	return ctx.dropout(ctx.layerNorm(sum, t.norm(), c.LayerNormEpsilon), c.HiddenDropout, t.layers+"embeddings")
 }
 
 // embedSegments multiplies a one-hot of the few token types with their table: its gradient is a sum, not a
 // scatter.
-func (c *Config) embedSegments(ctx *Context, segments *Node) *Node {
-	table := ctx.weight(nameTokenType)
+func (c *Config) embedSegments(segments, table *Node) *Node {
 	return Dot(OneHot(segments, c.TokenTypes, dtypes.Float32), table).General([]int{2}, nil, []int{0}, nil)
 }

@@ -31,9 +31,10 @@ func EncoderNames() []string {
 	return names
 }
 
-// encode embeds ids [B,S] and runs one side's encoder: [B,S,H], float32.
-func (c *Config) encode(ctx *Context, prefix string, e EncoderConfig, ids, segments, keep *Node) *Node {
-	return encoders[e.Kind].encode(ctx, prefix, e, c.embed(ctx, ids, segments, prefix), keep)
+// encode embeds ids [B,S] and runs one tower: [B,S,H], float32.
+func (c *Config) encode(ctx *Context, t tower, ids, segments, keep *Node) *Node {
+	ctx = ctx.within(t.site)
+	return encoders[t.Kind].encode(ctx, t.layers, t.EncoderConfig, c.embed(ctx, t, ids, segments), keep)
 }
 
 // projectionWeights are those of ELECTRA's map from embedding to hidden width, if the two differ.
@@ -52,10 +53,17 @@ func (ctx *Context) project(x *Node, prefix string, e EncoderConfig) *Node {
 	return ctx.linear(x, prefix+nameProjection)
 }
 
-// layers runs n layers, one after the other.
+// layers runs n layers, one after the other. Where the context rematerialises, only what goes into a layer is
+// kept for the gradient, and the layer is computed again when its gradient is (Chen et al., 2016).
 func (ctx *Context) layers(n int, x *Node, layer func(i int, x *Node) *Node) *Node {
 	for i := range n {
+		if ctx.rematerialize {
+			x = x.Checkpoint()
+		}
 		x = layer(i, x)
+	}
+	if ctx.rematerialize {
+		return x.StopCheckpoint()
 	}
 	return x
 }

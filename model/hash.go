@@ -51,8 +51,8 @@ func siteKey(key *Node, site string) *Node {
 
 // randomBits draws 32 uniform bits for every element of a shape whose first axis is the batch. Each row
 // has two keys of its own, one added before and one xored between the rounds: rows stay independent and a
-// row may have 2^32 elements.
-func randomBits(key *Node, site string, dims ...int) *Node {
+// row may have 2^32 elements. Rows count from firstRow, a uint32 scalar, or from 0 where it is nil.
+func randomBits(key, firstRow *Node, site string, dims ...int) *Node {
 	g := key.Graph()
 	shape := shapes.Make(dtypes.Uint32, dims...)
 	rows := make([]int, len(dims))
@@ -60,7 +60,11 @@ func randomBits(key *Node, site string, dims ...int) *Node {
 		rows[i] = 1
 	}
 	rows[0] = dims[0]
-	row := mix(Add(siteKey(key, site), MulScalar(Iota(g, shapes.Make(dtypes.Uint32, rows...), 0), golden)))
+	number := Iota(g, shapes.Make(dtypes.Uint32, rows...), 0)
+	if firstRow != nil {
+		number = Add(number, firstRow)
+	}
+	row := mix(Add(siteKey(key, site), MulScalar(number, golden)))
 	x := row
 	for axis, stride := len(dims)-1, uint32(1); axis > 0; axis-- {
 		x = Add(x, MulScalar(Iota(g, shape, axis), stride))
@@ -74,8 +78,9 @@ func randomBits(key *Node, site string, dims ...int) *Node {
 	return BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(16)))
 }
 
-// randomUniform draws float32 values in (0, 1): odd multiples of 2^-25, so that neither end occurs.
-func randomUniform(key *Node, site string, dims ...int) *Node {
-	bits := BitwiseShiftRightLogicalScalar(randomBits(key, site, dims...), uint32(8))
+// uniformOf maps 32 random bits to float32 values in (0, 1): odd multiples of 2^-25, so that neither end
+// occurs.
+func uniformOf(bits *Node) *Node {
+	bits = BitwiseShiftRightLogicalScalar(bits, uint32(8))
 	return MulScalar(AddScalar(ConvertDType(bits, dtypes.Float32), 0.5), 1.0/(1<<24))
 }

@@ -23,7 +23,9 @@ func (c *Config) generatorTransform(ctx *Context, hidden *Node) *Node {
 
 // vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [M,V].
 func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
-	logits := ctx.product(transformed, []int{1}, nil, ctx.weight(nameWord), []int{1}, nil)
+	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
+		return ctx.product(transformed, []int{1}, nil, table, []int{1}, nil)
+	})
 	return Add(logits, InsertAxes(ctx.weight(nameGeneratorBias), 0))
 }
 

@@ -6,17 +6,6 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// product is a matrix product in the compute type with float32 results: the contraction of lhs's axes with
-// rhs's. bfloat16 operands carry no accumulator attribute, which TPUs refuse; their matrix units accumulate
-// in float32 anyway.
-func (ctx *Context) product(lhs *Node, lhsContract, lhsBatch []int, rhs *Node, rhsContract, rhsBatch []int) *Node {
-	dot := Dot(ConvertDType(lhs, ctx.compute), ConvertDType(rhs, ctx.compute))
-	if ctx.compute != dtypes.Float32 {
-		dot = dot.WithAccumulatorDType(dtypes.InvalidDType).WithOutputDType(dtypes.Float32)
-	}
-	return dot.General(lhsContract, lhsBatch, rhsContract, rhsBatch)
-}
-
 // linear is x·Wᵀ + b over the last axis of x; W is [out, in].
 func (ctx *Context) linear(x *Node, name string) *Node {
 	y := ctx.product(x, []int{x.Rank() - 1}, nil, ctx.weight(name+".weight"), []int{1}, nil)

@@ -1,16 +1,18 @@
 package model
 
 // Names follow Hugging Face's ElectraForPreTraining and ElectraForMaskedLM, so that import, export,
-// weight decay, layer-wise rates and checkpoints all speak of the same things. Shared embeddings are kept
-// under the discriminator's name.
+// weight decay, layer-wise rates and checkpoints all speak of the same things. Shared weights are kept under
+// the discriminator's name. Names of embeddings and layers go behind a prefix.
 const (
 	discriminatorPrefix = "discriminator.electra."
 	generatorPrefix     = "generator.electra."
 
-	nameWord       = "discriminator.electra.embeddings.word_embeddings.weight"
-	namePosition   = "discriminator.electra.embeddings.position_embeddings.weight"
-	nameTokenType  = "discriminator.electra.embeddings.token_type_embeddings.weight"
-	nameEmbedNorm  = "discriminator.electra.embeddings.LayerNorm"
+	nameWord       = "embeddings.word_embeddings"
+	namePosition   = "embeddings.position_embeddings"
+	nameTokenType  = "embeddings.token_type_embeddings"
+	nameEmbedNorm  = "embeddings.LayerNorm"
+	tableSuffix    = ".weight"
+	residualSuffix = ".residual" // gradient-disentangled sharing: what is added to the generator's table
 	nameProjection = "embeddings_project"
 	nameEncoder    = "encoder"
 

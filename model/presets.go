@@ -14,7 +14,8 @@ func preset(embedding, hidden, layers, heads int, generator, dropout float64) Co
 		Encoder: "bert", EmbeddingSize: embedding, HiddenSize: hidden, Layers: layers, Heads: heads,
 		IntermediateSize: 4 * hidden, MaxPositions: 512, TokenTypes: 2, HiddenGroups: 1, InnerGroupNum: 1,
 		LayerNormEpsilon: 1e-12, InitializerRange: 0.02, HiddenDropout: dropout, AttentionDropout: dropout,
-		Generator: Generator{Size: generator}, GeneratorWeight: 1, DiscriminatorWeight: 50, Temperature: 1,
+		Generator: Generator{Size: generator}, Objective: ObjectiveELECTRA, Sharing: SharingEmbeddings, Sampling: SamplingMultinomial,
+		GeneratorWeight: 1, DiscriminatorWeight: 50, Temperature: 1,
 	}
 }
 

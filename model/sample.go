@@ -8,6 +8,36 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
+// How replacements are drawn.
+const (
+	SamplingMultinomial = "multinomial" // from the generator's distribution (ELECTRA, section 2)
+	SamplingArgmax      = "argmax"      // the generator's likeliest token
+	SamplingUniform     = "uniform"     // any token of the vocabulary alike, whatever the generator thinks
+)
+
+var samplings = []string{SamplingMultinomial, SamplingArgmax, SamplingUniform}
+
+// sample draws the replacements: int32 of shape dims, [B,K].
+func (c *Config) sample(ctx *Context, gen generated, dims []int) *Node {
+	logits := StopGradient(gen.logits)
+	switch c.Sampling {
+	case SamplingUniform:
+		logits = ZerosLike(logits)
+	case SamplingMultinomial:
+		logits = MulScalar(logits, 1/c.Temperature)
+	}
+	if c.DisallowCorrect {
+		class := Iota(logits.Graph(), shapes.Make(dtypes.Int32, logits.Shape().Dimensions...), 1)
+		logits = Where(Equal(class, InsertAxes(gen.labels, -1)), Scalar(logits.Graph(), dtypes.Float32, -1e9), logits)
+	}
+	if c.Sampling == SamplingArgmax {
+		return Reshape(ArgMax(logits, 1, dtypes.Int32), dims...)
+	}
+	uniform := Reshape(uniformOf(ctx.randomBits("sample", dims...)), logits.Shape().Dimensions[0])
+	weights := Exp(Sub(logits, ReduceAndKeep(logits, ReduceMax, -1)))
+	return Reshape(sampleCategorical(weights, uniform), dims...)
+}
+
 // sampleBlock is the width of the blocks of the two-level search below: the lanes of a TPU's vector unit.
 const sampleBlock = 128
 

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -91,26 +92,35 @@ func (s *Statistics) AUC() float64 {
 	return area / (below * positives)
 }
 
-// statistics computes the device vector; the order is that of ParseStatistics.
-func statistics(in Batch, gen generated, out Output, losses, weights *Node) *Node {
-	g := losses.Graph()
+// statistics joins the device vector, in the order of ParseStatistics. Without a discriminator its half is
+// zero.
+func statistics(generator []*Node, d *detection) *Node {
+	if d == nil {
+		rest := shapes.Make(dtypes.Float32, StatisticsSize-len(generator))
+		return StopGradient(Concatenate([]*Node{Stack(generator, 0), BroadcastToShape(ScalarZero(generator[0].Graph(), dtypes.Float32), rest)}, 0))
+	}
+	predicted := float(GreaterThan(d.logits, ScalarZero(d.logits.Graph(), dtypes.Float32)))
+	right := float(Equal(predicted, d.labels))
+	sums := append(generator,
+		weightedSum(d.losses, d.weights), ReduceAllSum(d.weights),
+		weightedSum(Mul(predicted, d.labels), d.weights), weightedSum(d.labels, d.weights),
+		weightedSum(predicted, d.weights), weightedSum(right, d.weights))
+	histograms := Reshape(logitHistograms(d.logits, d.labels, d.weights), 2*histogramBins)
+	return StopGradient(Concatenate([]*Node{Stack(sums, 0), histograms}, 0))
+}
+
+// generatorSums are the first sums of Statistics.
+func generatorSums(in Batch, gen generated, out Output) []*Node {
 	M := gen.labels.Shape().Dimensions[0]
 	slotWeights := Reshape(in.MaskedWeights, M)
-	rows := Iota(g, gen.labels.Shape(), 0)
+	rows := Iota(gen.labels.Graph(), gen.labels.Shape(), 0)
 	labelLogits := Gather(StopGradient(gen.logits), Stack([]*Node{rows, gen.labels}, 1))
 	likeliest := GreaterOrEqual(labelLogits, ReduceMax(StopGradient(gen.logits), -1))
 	sampled := Equal(Reshape(out.SampledIDs, M), gen.labels)
-	predicted := float(GreaterThan(out.DiscriminatorLogits, ScalarZero(g, dtypes.Float32)))
-	right := float(Equal(predicted, out.Labels))
-	sums := []*Node{
+	return []*Node{
 		weightedSum(gen.losses, slotWeights), ReduceAllSum(slotWeights),
 		weightedSum(float(likeliest), slotWeights), weightedSum(float(sampled), slotWeights),
-		weightedSum(losses, weights), ReduceAllSum(weights),
-		weightedSum(Mul(predicted, out.Labels), weights), weightedSum(out.Labels, weights),
-		weightedSum(predicted, weights), weightedSum(right, weights),
 	}
-	histograms := Reshape(logitHistograms(out.DiscriminatorLogits, out.Labels, weights), 2*histogramBins)
-	return StopGradient(Concatenate([]*Node{Stack(sums, 0), histograms}, 0))
 }
 
 func float(x *Node) *Node { return ConvertDType(x, dtypes.Float32) }

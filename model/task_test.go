@@ -35,7 +35,7 @@ func TestRandomBits(t *testing.T) {
 	const B, N, W = 3, 2, 5
 	out := call(t, func(in []*graph.Node) []*graph.Node {
 		key := StepKey(in[0], in[1])
-		return []*graph.Node{key, siteKey(key, "place"), randomBits(key, "place", B, N, W), randomBits(key, "other", B, N, W)}
+		return []*graph.Node{key, siteKey(key, "place"), randomBits(key, nil, "place", B, N, W), randomBits(key, nil, "other", B, N, W)}
 	}, tensors.FromScalar(uint32(7)), tensors.FromScalar(uint32(9)))
 	step := uint32(9)
 	key := Mix32(Mix32(7+golden) + step*golden)
@@ -69,7 +69,7 @@ func TestRandomBits(t *testing.T) {
 func TestUniform(t *testing.T) {
 	const B, W = 64, 1024
 	out := call(t, func(in []*graph.Node) []*graph.Node {
-		return []*graph.Node{randomUniform(StepKey(in[0], in[1]), "u", B, W)}
+		return []*graph.Node{uniformOf(randomBits(StepKey(in[0], in[1]), nil, "u", B, W))}
 	}, tensors.FromScalar(uint32(1)), tensors.FromScalar(uint32(2)))
 	u := flat[float32](out[0])
 	n := float64(len(u))
@@ -232,7 +232,7 @@ func TestSharedTable(t *testing.T) {
 		var args []any
 		for _, w := range list {
 			values := w.Initialize(1, 0.02)
-			if w.Name == nameWord {
+			if w.Name == discriminatorPrefix+nameWord+tableSuffix {
 				values[word*config.EmbeddingSize] += 1
 			}
 			args = append(args, tensors.FromFlatDataAndDimensions(values, w.Shape...))

@@ -32,12 +32,16 @@ func (w Weight) Size() int {
 // Weights lists every distinct weight, in the order in which the trainer keeps them. Shared ones appear
 // once.
 func (c *Config) Weights() []Weight {
-	gen, disc := c.GeneratorEncoder(), c.DiscriminatorEncoder()
-	list := embeddingWeights(c)
-	list = append(list, encoders[disc.Kind].weights(discriminatorPrefix, disc)...)
-	list = append(list, encoders[gen.Kind].weights(generatorPrefix, gen)...)
-	list = append(list, discriminatorHeadWeights(disc)...)
-	return append(list, generatorHeadWeights(c, gen)...)
+	gen, disc := c.generator(), c.discriminator()
+	list := embeddingWeights(c, []tower{disc, gen})
+	list = append(list, encoders[disc.Kind].weights(disc.layers, disc.EncoderConfig)...)
+	if gen.layers != disc.layers {
+		list = append(list, encoders[gen.Kind].weights(gen.layers, gen.EncoderConfig)...)
+	}
+	if c.Objective != ObjectiveMLM {
+		list = append(list, discriminatorHeadWeights(disc.EncoderConfig)...)
+	}
+	return append(list, generatorHeadWeights(c, gen.EncoderConfig)...)
 }
 
 func linearWeights(name string, out, in int, init Initializer) []Weight {

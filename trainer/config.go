@@ -129,7 +129,7 @@ func (c *Config) frozen() map[string]string {
 		{"model.encoder", m.Encoder}, {"model.vocab_size", m.VocabSize}, {"model.embedding_size", m.EmbeddingSize},
 		{"model.hidden_size", m.HiddenSize}, {"model.layers", m.Layers}, {"model.heads", m.Heads},
 		{"model.intermediate_size", m.IntermediateSize}, {"model.max_positions", m.MaxPositions}, {"model.token_types", m.TokenTypes},
-		{"model.activation", m.DiscriminatorEncoder().Activation}, {"the generator", fmt.Sprintf("%+v", m.GeneratorEncoder())},
+		{"model.activation", m.DiscriminatorEncoder().Activation}, {"model.objective", m.Objective}, {"model.sharing", m.Sharing}, {"the generator", fmt.Sprintf("%+v", m.GeneratorEncoder())},
 		{"data.seq_len", c.Data.SeqLen}, {"data.batch_size", c.Data.BatchSize}, {"data.mask_prob", c.Data.MaskProb},
 		{"data.whole_word", c.Data.WholeWord}, {"data.cased", c.Data.Cased}, {"data.one_segment", c.Data.OneSegment},
 		{"run.seed", c.Run.Seed}, {"optim.name", c.Optim.Name},

@@ -24,7 +24,10 @@ func (r *run) lossMetrics(s *model.Statistics) track.Metrics {
 		LearningRate: nan, GradNorm: nan, TokensPerS: nan, ExamplesPerS: nan, MFU: nan, DataWaitFraction: nan,
 		ElapsedS: r.elapsed(),
 	}
-	m.Loss = r.config.Model.GeneratorWeight*m.MLMLoss + r.config.Model.DiscriminatorWeight*m.RTDLoss
+	m.Loss = r.config.Model.GeneratorWeight * m.MLMLoss
+	if r.config.Model.Objective != model.ObjectiveMLM {
+		m.Loss += r.config.Model.DiscriminatorWeight * m.RTDLoss
+	}
 	return m
 }
 

@@ -1,5 +1,5 @@
-// Package settings fills a typed configuration from its layers: the defaults in code, a preset, a YAML
-// file, --set key=value and named flags. The configuration struct is the schema: every field with a yaml
+// Package settings fills a typed configuration from its layers: the defaults in code, a preset, what an
+// earlier session wrote down, a YAML file, --set key=value and named flags. The configuration struct is the schema: every field with a yaml
 // tag is a key, keys of nested structs are joined by dots (optim.lr), and each value remembers where it
 // came from.
 package settings
@@ -21,6 +21,7 @@ type Layer int
 const (
 	Default  Layer = iota // what the struct held when New saw it
 	Preset                // a named set of values in code
+	Written               // the file that Write left in an earlier session
 	File                  // --config run.yaml
 	Override              // --set key=value
 	Flag                  // a named flag

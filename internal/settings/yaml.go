@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -21,31 +22,33 @@ const maxYAML = 1 << 20
 // LoadYAML applies the values of a YAML file as layer File. It is strict: see ReadYAML. A file that cannot
 // be read gives an error of kind fault.Storage.
 func (s *Settings) LoadYAML(path string) error {
+	return load(path, func(file io.Reader) error { return s.ReadYAML(filepath.Base(path), file) })
+}
+
+// LoadWritten applies what Write left in an earlier session as layer Written, except for some keys. A value's
+// origin is then the path and, in brackets, what its origin was in that session. It is as strict as LoadYAML.
+func (s *Settings) LoadWritten(path string, except ...string) error {
+	return load(path, func(file io.Reader) error {
+		reading := yamlReading{settings: s, layer: Written, name: path, except: except}
+		return reading.read(file)
+	})
+}
+
+func load(path string, read func(io.Reader) error) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return fault.Wrap(fault.Storage, err, "configuration")
 	}
 	defer file.Close()
-	return s.ReadYAML(filepath.Base(path), file)
+	return read(file)
 }
 
 // ReadYAML applies YAML text as layer File; name stands for it in origins and messages. Unknown and
 // repeated keys, aliases, custom tags, more than one document and more than 1 MiB of text are errors of
 // kind fault.Usage that name the line; all problems are reported together. No text at all is no values.
 func (s *Settings) ReadYAML(name string, r io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(r, maxYAML+1))
-	if err != nil {
-		return fault.Wrap(fault.Storage, err, "configuration: %s", name)
-	}
-	reading := yamlReading{settings: s, name: name, seen: map[string]int{}}
-	root, err := parseDocument(text)
-	switch {
-	case err != nil:
-		reading.problems.Addf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
-	case root != nil:
-		reading.section("", root)
-	}
-	return reading.problems.Err()
+	reading := yamlReading{settings: s, layer: File, name: name}
+	return reading.read(r)
 }
 
 // parseDocument parses text that must hold one document; nil stands for an empty one.
@@ -68,12 +71,43 @@ func parseDocument(text []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// yamlReading is the state of one ReadYAML.
+// yamlReading is one reading of a file as a layer.
 type yamlReading struct {
 	settings *Settings
+	layer    Layer
 	name     string
+	except   []string       // keys to pass over
 	seen     map[string]int // key -> line
 	problems Problems
+}
+
+// writtenOrigin is the file's name and the origin that Write left beside the value. An origin that goes back
+// through sessions of the same run stays the first one's.
+func writtenOrigin(name string, value *yaml.Node) string {
+	earlier := strings.TrimPrefix(value.LineComment, "# ")
+	if _, first, again := strings.Cut(earlier, filepath.Base(name)+" ("); again {
+		earlier = strings.TrimSuffix(first, ")")
+	}
+	if earlier == "" {
+		return name
+	}
+	return fmt.Sprintf("%s (%s)", name, earlier)
+}
+
+func (y *yamlReading) read(r io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(r, maxYAML+1))
+	if err != nil {
+		return fault.Wrap(fault.Storage, err, "configuration: %s", y.name)
+	}
+	y.seen = map[string]int{}
+	root, err := parseDocument(text)
+	switch {
+	case err != nil:
+		y.problems.Addf("%s: %s", y.name, strings.TrimPrefix(err.Error(), "yaml: "))
+	case root != nil:
+		y.section("", root)
+	}
+	return y.problems.Err()
 }
 
 func (y *yamlReading) addf(node *yaml.Node, format string, args ...any) {
@@ -125,7 +159,13 @@ func (y *yamlReading) entry(prefix string, key, value *yaml.Node) {
 		y.addf(value, "%s: %v", name, err)
 		return
 	}
-	y.problems.Add(y.settings.assign(File, y.at(key), name, parsed))
+	if slices.Contains(y.except, name) {
+		return
+	}
+	y.problems.Add(y.settings.assign(y.layer, y.at(key), name, parsed))
+	if k := y.settings.byName[name]; k.layer == Written {
+		k.origin = writtenOrigin(y.name, value)
+	}
 }
 
 // rawValue reads a scalar or a list of scalars.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -139,6 +142,52 @@ seed: 7  # default
 	}
 	if err := s.Write(failingWriter{}); fault.KindOf(err) != fault.Storage {
 		t.Errorf("a failing writer gives %v", err)
+	}
+}
+
+// TestWritten proves that what one session wrote is the next one's middle layer, without the keys that are
+// left out, and that an origin stays the first session's.
+func TestWritten(t *testing.T) {
+	first := New(defaults())
+	wantErrors(t, first.Apply(Preset, "preset small", map[string]any{"optim.lr": 0.1, "run.steps": 10}))
+	wantErrors(t, first.Set("seed=3", "data=a,b", "run.out=moved"))
+	folder := t.TempDir()
+	write := func(s *Settings) string {
+		path := filepath.Join(folder, "config.yaml")
+		var text bytes.Buffer
+		wantErrors(t, s.Write(&text))
+		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	path := write(first)
+	for range 2 {
+		cfg := defaults()
+		cfg.Run.Out = "here"
+		s := New(cfg)
+		wantErrors(t, s.Apply(Preset, "preset large", map[string]any{"optim.lr": 0.7, "optim.clip": 9}))
+		wantErrors(t, s.Apply(Flag, "--steps", map[string]any{"run.steps": 20}))
+		wantErrors(t, s.LoadWritten(path, "run.out"))
+		if cfg.Optim.Rate != 0.1 || cfg.Optim.Clip != 1 || cfg.Run.Steps != 20 || cfg.Seed != 3 || cfg.Run.Out != "here" || !slices.Equal(cfg.Data, []string{"a", "b"}) {
+			t.Errorf("got %+v", cfg)
+		}
+		for key, want := range map[string]string{"optim.lr": path + " (preset small)", "data": path + " (--set)",
+			"optim.clip": path + " (default)", "run.steps": "--steps", "run.out": "default"} {
+			if got := s.Origin(key); got != want {
+				t.Errorf("the origin of %s is %q, want %q", key, got, want)
+			}
+		}
+		path = write(s)
+	}
+	for text, says := range map[string]string{"seed: x\n": ":1: seed: want", "sed: 1 # a\n": ":1: unknown key sed"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		wantErrors(t, New(defaults()).LoadWritten(path), path+says)
+	}
+	if err := New(defaults()).LoadWritten(filepath.Join(folder, "gone.yaml")); fault.KindOf(err) != fault.Storage {
+		t.Errorf("a missing file gives %v", err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"elektron/internal/settings"
 	"elektron/model"
 )
 
@@ -34,6 +33,8 @@ var namedFlags = []struct {
 	{&cli.StringFlag{Name: "dtype", Usage: "type of matrix products: f32 or bf16"}, "run.dtype"},
 	{&cli.StringFlag{Name: "optimizer", Usage: "lamb or adam"}, "optim.name"},
 	{&cli.StringFlag{Name: "encoder", Usage: "encoder architecture: " + strings.Join(model.EncoderNames(), ", ")}, "model.encoder"},
+	{&cli.BoolFlag{Name: "remat", Usage: "compute layers again for the gradient instead of keeping them: less memory, a third more work"}, "run.remat"},
+	{&cli.StringFlag{Name: "accumulate", Usage: "parts that a batch is computed in, one after the other: less memory, the same step"}, "run.accumulate"},
 	{&cli.StringFlag{Name: "resume", Usage: "auto, never or must"}, "run.resume"},
 }
 
@@ -49,42 +50,6 @@ func configFlags() []cli.Flag {
 	return flags
 }
 
-// configure resolves the layers: defaults, preset, file, --set, named flags. The preset may be named by the
-// flag or in the file.
-func configure(c *cli.Context) (*Config, *settings.Settings, error) {
-	config := defaults()
-	s := settings.New(&config)
-	var problems settings.Problems
-	if path := c.String("config"); path != "" {
-		problems.Add(s.LoadYAML(path))
-	}
-	problems.Add(s.Set(c.StringSlice("set")...))
-	for _, f := range namedFlags {
-		if name := f.flag.Names()[0]; c.IsSet(name) {
-			problems.Add(s.Apply(settings.Flag, "--"+name, map[string]any{f.key: flagValue(c, f.flag)}))
-		}
-	}
-	if err := problems.Err(); err != nil {
-		return nil, nil, err
-	}
-	values, err := presetValues(config.Preset)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := s.Apply(settings.Preset, "preset "+config.Preset, values); err != nil {
-		return nil, nil, err
-	}
-	return &config, s, config.Validate()
-}
-
-func flagValue(c *cli.Context, flag cli.Flag) any {
-	name := flag.Names()[0]
-	if _, list := flag.(*cli.StringSliceFlag); list {
-		return c.StringSlice(name)
-	}
-	return c.Value(name)
-}
-
 // PretrainCommand is `elektron pretrain`, and what `elektron` alone does.
 func PretrainCommand() *cli.Command {
 	return &cli.Command{
@@ -95,12 +60,14 @@ func PretrainCommand() *cli.Command {
    elektron --preset small --data corpus/ --vocab vocab.txt --batch-size 64 --out run
    elektron --config run.yaml --set optim.lr=1e-3
 
-Running the same command again goes on from the newest checkpoint of --out.`,
+Running the same command again goes on from the newest checkpoint of --out. So does naming that folder alone:
+   elektron --out run --steps 4000
+takes everything else from run/config.yaml, unless --config names another file.`,
 		Flags: append(configFlags(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "check the configuration and print what would run; touch nothing"},
 			&cli.BoolFlag{Name: "print-config", Usage: "print every key with its value and where it comes from"}),
 		Action: func(c *cli.Context) error {
-			config, s, err := configure(c)
+			config, s, err := configureRun(c)
 			if err != nil {
 				return err
 			}

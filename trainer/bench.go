@@ -46,7 +46,7 @@ func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
 		return nil, err
 	}
 	defer device.Close()
-	step, err := NewStep(device.Backend, c.Model, c.Optim.Config, computeType(c.Run.DType))
+	step, err := NewStep(device.Backend, c.stepOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
 		Params: c.Model.ParameterCount(), FLOPs: stepFLOPs(c, &c.Model)}
 	for t := range c.Run.Steps + 1 {
 		began := time.Now()
-		r, err := step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: t, LearningRate: c.Optim.LR})
+		r, err := step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: t, LearningRate: c.Optim.LR, DiscriminatorWeight: c.Model.DiscriminatorWeight})
 		if err != nil {
 			return nil, err
 		}

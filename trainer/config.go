@@ -40,9 +40,10 @@ type DataConfig struct {
 
 // OptimConfig is the optimizer and its schedule.
 type OptimConfig struct {
-	optimizer.Config `yaml:",inline"`
-	LR               float64 `yaml:"lr" doc:"peak learning rate"`
-	WarmupSteps      int64   `yaml:"warmup_steps" doc:"steps of warm-up; -1 takes 8 % of run.steps"`
+	optimizer.Config    `yaml:",inline"`
+	LR                  float64 `yaml:"lr" doc:"peak learning rate"`
+	DiscriminatorWarmup int64   `yaml:"discriminator_warmup_steps" doc:"steps over which the discriminator's weight rises from 0 to model.discriminator_weight; 0 has it at once"`
+	WarmupSteps         int64   `yaml:"warmup_steps" doc:"steps of warm-up; -1 takes 8 % of run.steps"`
 }
 
 // RunConfig is how long, where and with what reports.
@@ -50,6 +51,8 @@ type RunConfig struct {
 	Steps           int64  `yaml:"steps" doc:"training steps in all"`
 	Seed            int64  `yaml:"seed" doc:"of weights, data order, masks, dropout and sampling"`
 	DType           string `yaml:"dtype" doc:"type of matrix products; weights and sums are float32" oneof:"f32,bf16"`
+	Remat           bool   `yaml:"remat" doc:"keep only the layers' inputs for the gradient and compute the rest again: less memory, a third more work"`
+	Accumulate      int    `yaml:"accumulate" doc:"parts that a batch is computed in, one after the other: less memory, the same step"`
 	Platform        string `yaml:"platform" doc:"device" oneof:"auto,cpu,gpu,tpu,go"`
 	Plugin          string `yaml:"plugin" doc:"path of a PJRT plugin to use instead of the pinned one"`
 	Offline         bool   `yaml:"offline" doc:"never touch the network"`
@@ -88,6 +91,11 @@ func (c *Config) Validate() error {
 	}
 	atLeast("run.steps", c.Run.Steps, 1)
 	atLeast("data.batch_size", int64(c.Data.BatchSize), 1)
+	atLeast("run.accumulate", int64(c.Run.Accumulate), 1)
+	if c.Run.Accumulate > 0 && c.Data.BatchSize%c.Run.Accumulate != 0 {
+		p.Addf("run.accumulate (--accumulate) is %d and does not divide data.batch_size %d", c.Run.Accumulate, c.Data.BatchSize)
+	}
+	atLeast("optim.discriminator_warmup_steps", c.Optim.DiscriminatorWarmup, 0)
 	atLeast("run.log_every", c.Run.LogEvery, 1)
 	atLeast("run.eval_every", c.Run.EvalEvery, 0)
 	atLeast("run.eval_batches", int64(c.Run.EvalBatches), 1)
@@ -110,6 +118,21 @@ func (c *Config) Validate() error {
 		p.Addf("run.out (--out) is empty; name a folder")
 	}
 	return p.Err()
+}
+
+// discriminatorWeight is the weight of its loss in the step after t finished ones.
+func (c *Config) discriminatorWeight(t int64) float64 {
+	weight := c.Model.DiscriminatorWeight
+	if t < c.Optim.DiscriminatorWarmup {
+		weight *= float64(t) / float64(c.Optim.DiscriminatorWarmup)
+	}
+	return weight
+}
+
+// stepOptions is what the step is built from.
+func (c *Config) stepOptions() StepOptions {
+	return StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
+		Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate}
 }
 
 // batchOptions is the data's half of the configuration, for package dataset.

@@ -13,8 +13,8 @@ import (
 	"elektron/trainer/track"
 )
 
-// lossMetrics derives a line's losses and accuracies from a batch's sums.
-func (r *run) lossMetrics(s *model.Statistics) track.Metrics {
+// lossMetrics derives a line's losses and accuracies from a batch's sums; weight is the discriminator's.
+func (r *run) lossMetrics(s *model.Statistics, weight float64) track.Metrics {
 	nan := math.NaN()
 	m := track.Metrics{
 		Step: r.done, MLMLoss: s.MLMLoss / s.MaskedTokens, RTDLoss: s.RTDLoss / s.Tokens,
@@ -26,14 +26,14 @@ func (r *run) lossMetrics(s *model.Statistics) track.Metrics {
 	}
 	m.Loss = r.config.Model.GeneratorWeight * m.MLMLoss
 	if r.config.Model.Objective != model.ObjectiveMLM {
-		m.Loss += r.config.Model.DiscriminatorWeight * m.RTDLoss
+		m.Loss += weight * m.RTDLoss
 	}
 	return m
 }
 
 // trainingMetrics is a line about one step; its speeds are over the interval since the last line.
 func (r *run) trainingMetrics(result Result, rate float64, speed *stopwatch) track.Metrics {
-	m := r.lossMetrics(&result.Statistics)
+	m := r.lossMetrics(&result.Statistics, r.config.discriminatorWeight(r.done-1))
 	m.LearningRate, m.GradNorm = rate, result.GradNorm
 	seconds := speed.seconds()
 	m.TokensPerS, m.ExamplesPerS = speed.tokens/seconds, speed.examples/seconds

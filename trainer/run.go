@@ -106,7 +106,7 @@ func (r *run) prepare(ctx context.Context, say func(string)) (err error) {
 // build makes the step and gives it its state: the checkpoint's, or a fresh one.
 func (r *run) build(saved *savedRun) (err error) {
 	c := &r.config
-	if r.step, err = NewStep(r.device.Backend, c.Model, c.Optim.Config, computeType(c.Run.DType)); err != nil {
+	if r.step, err = NewStep(r.device.Backend, c.stepOptions()); err != nil {
 		return err
 	}
 	if saved == nil {
@@ -145,7 +145,7 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 		rate := schedule.At(r.done)
-		result, err := r.step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: r.done, LearningRate: rate})
+		result, err := r.step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: r.done, LearningRate: rate, DiscriminatorWeight: c.discriminatorWeight(r.done)})
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func (r *run) validate() error {
 		sum.Statistics.Add(s)
 		n++
 	}
-	m := r.lossMetrics(&sum.Statistics)
+	m := r.lossMetrics(&sum.Statistics, r.config.Model.DiscriminatorWeight)
 	m.Split = track.Valid
 	return r.trackers.Log(m)
 }

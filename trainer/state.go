@@ -25,7 +25,7 @@ var slotSuffix = [slots]string{"", "#first_moment", "#second_moment"}
 func (s *Step) Initialize(seed uint32) {
 	s.state = make([]*tensors.Tensor, slots*len(s.weights))
 	for i, w := range s.weights {
-		s.set(weightSlot, i, w.Initialize(seed, s.model.InitializerRange))
+		s.set(weightSlot, i, w.Initialize(seed, s.Model.InitializerRange))
 		s.set(firstSlot, i, make([]float32, w.Size()))
 		s.set(secondSlot, i, make([]float32, w.Size()))
 	}

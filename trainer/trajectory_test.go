@@ -32,7 +32,7 @@ func TestGoldenTrajectory(t *testing.T) {
 	lamb := optimizer.Config{Name: "lamb", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, WeightDecay: 0.01, ClipNorm: 1, BiasCorrection: true}
 	for _, name := range []string{platform.Go, platform.CPU} {
 		t.Run(name, func(t *testing.T) {
-			step, err := NewStep(platformtest.Open(t, name).Backend, config, lamb, dtypes.Float32)
+			step, err := NewStep(platformtest.Open(t, name).Backend, StepOptions{Model: config, Optimizer: lamb, Compute: dtypes.Float32})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,10 +57,10 @@ func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) {
 	t.Helper()
 	exec, err := graph.NewExec(step.backend, func(in []*graph.Node) []*graph.Node {
 		n := slots * len(step.weights)
-		b, control := in[n:n+7], in[n+7:]
-		batch := batchOf(b)
-		batch.SampledIDs = b[6]
-		updated, out, norm, _ := step.update(in[:n], batch, control[0], control[1], control[2])
+		batch, control := batchOf(in[n:]), controlsOf(in[n+batchInputs+1:])
+		batch.SampledIDs = in[n+batchInputs]
+		gradients, out := step.gradients(in[:n], batch, control, nil)
+		updated, norm, _ := step.update(in[:n], gradients, out.Statistics, control)
 		return append(updated, out.MLMLoss, out.RTDLoss, out.Loss, norm)
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) {
 			args = append(args, s)
 		}
 		args = append(args, trajectoryBatch(kase, at)...)
-		args = append(args, tensors.FromScalar(uint32(1)), tensors.FromScalar(uint32(at)), tensors.FromScalar(float32(rate)))
+		args = append(args, controlTensors(Control{Seed: 1, Step: int64(at), LearningRate: rate, DiscriminatorWeight: step.Model.DiscriminatorWeight})...)
 		out, err := exec.Exec(args...)
 		if err != nil {
 			t.Fatal(err)

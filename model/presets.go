@@ -1,12 +1,20 @@
 package model
 
-import "sort"
+// namedPreset is a model size with its name.
+type namedPreset struct {
+	name string
+	Config
+}
 
-// presets are the model sizes. tiny is ours, for a laptop; the others are ELECTRA's table 6, the
-// generator's size being the paper's multiplier.
-var presets = map[string]Config{
-	"tiny":  preset(64, 128, 2, 2, 0.5, 0).withInitializerRange(0.1),
-	"small": preset(128, 256, 12, 4, 0.25, 0.1),
+// presets are the model sizes, smallest first. tiny is ours, for a laptop; the others are ELECTRA's table 6,
+// small++ as the authors released it: with a generator of the discriminator's size. The generator's heads keep
+// the discriminator's 64 wide in all of them: a third of base is 4 heads in 256, a quarter of large as well.
+var presets = []namedPreset{
+	{"tiny", preset(64, 128, 2, 2, 0.5, 0).withInitializerRange(0.1)},
+	{"small", preset(128, 256, 12, 4, 0.25, 0.1)},
+	{"small++", preset(128, 256, 12, 4, 1, 0.1)},
+	{"base", preset(768, 768, 12, 12, 1.0/3, 0.1)},
+	{"large", preset(1024, 1024, 24, 16, 0.25, 0.1)},
 }
 
 func preset(embedding, hidden, layers, heads int, generator, dropout float64) Config {
@@ -27,19 +35,19 @@ func (c Config) withInitializerRange(deviation float64) Config {
 
 // Preset returns the configuration of a named size, and whether there is one.
 func Preset(name string) (Config, bool) {
-	c, ok := presets[name]
-	return c, ok
+	for _, p := range presets {
+		if p.name == name {
+			return p.Config, true
+		}
+	}
+	return Config{}, false
 }
 
 // PresetNames lists the presets, smallest model first.
 func PresetNames() []string {
-	names := make([]string, 0, len(presets))
-	for name := range presets {
-		names = append(names, name)
+	names := make([]string, len(presets))
+	for i, p := range presets {
+		names[i] = p.name
 	}
-	sort.Slice(names, func(i, j int) bool {
-		a, b := presets[names[i]], presets[names[j]]
-		return a.Layers*a.HiddenSize < b.Layers*b.HiddenSize
-	})
 	return names
 }

@@ -3,6 +3,7 @@ package platformtest
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 
@@ -21,9 +22,14 @@ var (
 	devices = map[string]*opened{}
 )
 
+// RequireXLA is the environment variable that makes a missing CPU plugin a failure: where the tests that need
+// it must run, as in continuous integration, they cannot fall away unseen.
+const RequireXLA = "ELEKTRON_REQUIRE_XLA"
+
 // Open returns the device of a platform (platform.CPU, Go, TPU or GPU), opened once a process and never
 // closed, since plugins do not like to be opened often. The pinned plugin is installed if it is missing.
-// Where that is impossible, or the machine has no such hardware, the test is skipped with the reason.
+// Where that is impossible, or the machine has no such hardware, the test is skipped with the reason (but see
+// RequireXLA).
 func Open(t testing.TB, name string) *platform.Device {
 	t.Helper()
 	mutex.Lock()
@@ -38,10 +44,16 @@ func Open(t testing.TB, name string) *platform.Device {
 	})
 	switch {
 	case entry.err == nil:
-	case fault.KindOf(entry.err) == fault.Device:
+	case dispensable(name, entry.err):
 		t.Skipf("platform %s cannot be opened here: %v", name, entry.err)
 	default:
 		t.Fatalf("opening platform %s: %v", name, entry.err)
 	}
 	return entry.device
+}
+
+// dispensable tells whether tests may go without a platform that cannot be opened because of err.
+func dispensable(name string, err error) bool {
+	required := name == platform.CPU && os.Getenv(RequireXLA) != ""
+	return fault.KindOf(err) == fault.Device && !required
 }

@@ -15,6 +15,10 @@ type albert struct{}
 // agree.
 const embeddingMapping = ".embedding_hidden_mapping_in"
 
+func (albert) traits() traits {
+	return traits{positions: true, alwaysProjects: true, forwardMatrices: 2, activation: "gelu_new"}
+}
+
 func (albert) weights(prefix string, e EncoderConfig) []Weight {
 	prefix += nameEncoder
 	list := linearWeights(prefix+embeddingMapping, e.HiddenSize, e.EmbeddingSize, InitTruncatedNormal)

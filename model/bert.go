@@ -12,6 +12,10 @@ import (
 // bert is the post-norm transformer encoder of BERT (Devlin et al., 2019).
 type bert struct{}
 
+func (bert) traits() traits {
+	return traits{positions: true, forwardMatrices: 2, activation: "gelu"}
+}
+
 func (bert) weights(prefix string, e EncoderConfig) []Weight {
 	list := projectionWeights(prefix, e)
 	for i := range e.Layers {

@@ -19,7 +19,7 @@ import (
 // Config is the shape of an ELECTRA model and of its training objective. Sizes are in units of elements.
 // Sources: ELECTRA (Clark et al., 2020), tables 6 and 7, and the official configuration.
 type Config struct {
-	Encoder          string    `yaml:"encoder" doc:"encoder architecture: bert or albert (layers share their weights)"`
+	Encoder          string    `yaml:"encoder" doc:"encoder architecture: bert, albert (layers share their weights), modern (pre-norm, rotary positions, gated feed-forward)"`
 	VocabSize        int       `yaml:"vocab_size" doc:"entries of the word table; 0 takes the vocabulary's size"`
 	EmbeddingSize    int       `yaml:"embedding_size" doc:"width E of the word, position and token-type tables"`
 	HiddenSize       int       `yaml:"hidden_size" doc:"width H of the discriminator"`
@@ -81,13 +81,13 @@ func (c *Config) DiscriminatorEncoder() EncoderConfig {
 }
 
 func (c *Config) activation(encoder string) string {
-	switch {
+	switch e, known := encoders[encoder]; {
 	case c.Activation != "":
 		return c.Activation
-	case encoder == "albert":
-		return "gelu_new"
+	case known:
+		return e.traits().activation
 	}
-	return "gelu"
+	return "gelu" // Validate refuses the encoder
 }
 
 // GeneratorEncoder is the generator's encoder: the discriminator's, scaled (official run_pretraining.py:
@@ -171,6 +171,10 @@ func (c *Config) validateHeads(check func(bool, string, ...any)) {
 		"model.num_hidden_groups is %d and does not divide the discriminator's %d and the generator's %d layers", d.HiddenGroups, d.Layers, g.Layers)
 	check(d.HiddenSize%d.Heads == 0, "model.heads is %d and does not divide model.hidden_size %d", d.Heads, d.HiddenSize)
 	check(g.HiddenSize%g.Heads == 0, "the generator's %d heads do not divide its hidden size %d; set model.generator.heads", g.Heads, g.HiddenSize)
+	for _, e := range []EncoderConfig{d, g} {
+		check(!e.traits().evenHeadSize || e.HeadSize()%2 == 0,
+			"%d heads of hidden size %d are %d wide; the %s encoder needs an even width", e.Heads, e.HiddenSize, e.HeadSize(), e.Kind)
+	}
 }
 
 func inUnit(rate float64) bool { return rate >= 0 && rate < 1 }

@@ -23,6 +23,9 @@ func embeddingWeights(c *Config, towers []tower) []Weight {
 			name string
 			rows int
 		}{{nameWord, c.VocabSize}, {namePosition, c.MaxPositions}, {nameTokenType, c.TokenTypes}} {
+			if table.name == namePosition && !t.traits().positions {
+				continue
+			}
 			shape := []int{table.rows, c.EmbeddingSize}
 			add(Weight{t.tables + table.name + tableSuffix, shape, InitTruncatedNormal})
 			if t.residual != "" {
@@ -34,14 +37,16 @@ func embeddingWeights(c *Config, towers []tower) []Weight {
 	return list
 }
 
-// embed looks up words, positions and token types and normalises their sum: ids and segments [B,S] to
-// [B,S,E].
+// embed looks up words, token types and, where the encoder wants them, positions, and normalises their sum:
+// ids and segments [B,S] to [B,S,E].
 func (c *Config) embed(ctx *Context, t tower, ids, segments *Node) *Node {
 	S := ids.Shape().Dimensions[1]
-	words := t.lookup(ctx, nameWord, func(table *Node) *Node { return Gather(table, ExpandAxes(ids, -1)) })
-	positions := t.lookup(ctx, namePosition, func(table *Node) *Node { return SliceAxis(table, 0, AxisRange(0, S)) })
-	types := t.lookup(ctx, nameTokenType, func(table *Node) *Node { return c.embedSegments(segments, table) })
-	sum := Add(Add(words, InsertAxes(positions, 0)), types)
+	sum := t.lookup(ctx, nameWord, func(table *Node) *Node { return Gather(table, ExpandAxes(ids, -1)) })
+	if t.traits().positions {
+		positions := t.lookup(ctx, namePosition, func(table *Node) *Node { return SliceAxis(table, 0, AxisRange(0, S)) })
+		sum = Add(sum, InsertAxes(positions, 0))
+	}
+	sum = Add(sum, t.lookup(ctx, nameTokenType, func(table *Node) *Node { return c.embedSegments(segments, table) }))
 	return ctx.dropout(ctx.layerNorm(sum, t.norm(), c.LayerNormEpsilon), c.HiddenDropout, t.layers+"embeddings")
 }
 

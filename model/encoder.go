@@ -11,14 +11,27 @@ import (
 // [B,S,H]. prefix is its side's, with which the names of all its weights begin; keep [B,S] is true at
 // positions that may be attended to. The task knows no more of it.
 type encoder interface {
+	traits() traits
 	weights(prefix string, e EncoderConfig) []Weight
 	encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node
 }
+
+// traits are what the rest of the model must know of an architecture.
+type traits struct {
+	positions       bool   // embeddings add the table of absolute positions
+	evenHeadSize    bool   // the head size must be even
+	alwaysProjects  bool   // embeddings are mapped to the hidden width even where that is theirs
+	forwardMatrices int    // matrices of the feed-forward layer, each as wide as both sides of it
+	activation      string // where none is set
+}
+
+func (e EncoderConfig) traits() traits { return encoders[e.Kind].traits() }
 
 // encoders holds every architecture by name; a new one is a new file and one line here.
 var encoders = map[string]encoder{
 	"bert":   bert{},
 	"albert": albert{},
+	"modern": modern{},
 }
 
 // EncoderNames lists the architectures.

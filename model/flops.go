@@ -18,16 +18,20 @@ const (
 func (c *Config) FLOPs(S, masked int) float64 {
 	s, n := float64(S), float64(masked)
 	gen, disc := c.GeneratorEncoder(), c.DiscriminatorEncoder()
-	forward := c.embeddingFLOPs(s) + gen.flops(s) + n*c.vocabularyFLOPs(gen)
+	forward := c.embeddingFLOPs(s, gen) + gen.flops(s) + n*c.vocabularyFLOPs(gen)
 	if c.Objective != ObjectiveMLM {
-		forward += c.embeddingFLOPs(s) + disc.flops(s) + s*disc.detectionFLOPs()
+		forward += c.embeddingFLOPs(s, disc) + disc.flops(s) + s*disc.detectionFLOPs()
 	}
 	return 3 * forward
 }
 
 // embeddingFLOPs are those of one encoder's input: positions, token types, sums, LayerNorm and dropout.
-func (c *Config) embeddingFLOPs(s float64) float64 {
-	return s * float64(c.EmbeddingSize) * (2*(s+2) + 2 + normFLOPs + dropoutFLOPs)
+func (c *Config) embeddingFLOPs(s float64, e EncoderConfig) float64 {
+	each := 2.0*2 + 1 + normFLOPs + dropoutFLOPs
+	if e.traits().positions {
+		each += 2*s + 1
+	}
+	return s * float64(c.EmbeddingSize) * each
 }
 
 // vocabularyFLOPs are those of the generator's head at one masked slot.
@@ -45,16 +49,18 @@ func (e EncoderConfig) detectionFLOPs() float64 {
 // flops of one encoder's layers, and of the projection before them, over s tokens.
 func (e EncoderConfig) flops(s float64) float64 {
 	total := float64(e.Layers*e.InnerGroupNum) * s * e.layerFLOPs(s)
-	if e.EmbeddingSize != e.HiddenSize || e.Kind == "albert" {
+	if e.EmbeddingSize != e.HiddenSize || e.traits().alwaysProjects {
 		total += s * float64(e.HiddenSize) * float64(2*e.EmbeddingSize+1)
 	}
 	return total
 }
 
-// layerFLOPs are those of one layer at one token.
+// layerFLOPs are those of one layer at one token. What is no product is counted as in BERT: others differ there
+// by less than a thousandth of the whole (modern: rotations and gates in place of biases).
 func (e EncoderConfig) layerFLOPs(s float64) float64 {
 	h, f := float64(e.HiddenSize), float64(e.IntermediateSize)
-	products := 8*h*h + 4*s*h + 4*h*f // query, key, value and output; scores and their means; feed-forward
+	feedForward := 2 * h * f * float64(e.traits().forwardMatrices)
+	products := 8*h*h + 4*s*h + feedForward // query, key, value and output; scores and their means
 	scores := float64(e.Heads) * s * (1 + softmaxFLOPs + dropoutFLOPs)
 	sublayers := 2 * h * (1 + dropoutFLOPs + 1 + normFLOPs) // bias, dropout, sum, LayerNorm
 	return products + scores + sublayers + 3*h + f*(1+activationFLOPs)

@@ -211,57 +211,6 @@ func TestAUC(t *testing.T) {
 	}
 }
 
-// TestSharedTable changes one row of the word table and sees the generator's input, the decoder and the
-// discriminator's input change: they are one array, not copies.
-func TestSharedTable(t *testing.T) {
-	config, _ := Preset("tiny")
-	config.VocabSize, config.HiddenSize, config.EmbeddingSize, config.Layers, config.IntermediateSize = 40, 16, 8, 1, 16
-	list := config.Weights()
-	fn := func(in []*graph.Node) []*graph.Node {
-		byName := map[string]*graph.Node{}
-		for i, w := range list {
-			byName[w.Name] = in[i]
-		}
-		b := in[len(list):]
-		ctx := NewContext(byName, dtypes.Float32, StepKey(b[5], b[5]))
-		out := config.Forward(ctx, Batch{IDs: b[0], SegmentIDs: b[1], Lengths: b[2], MaskedPositions: b[3],
-			MaskedInputs: b[3], MaskedWeights: b[4], SampledIDs: b[3]})
-		return []*graph.Node{out.GeneratorHidden, out.GeneratorLogits, out.DiscriminatorLogits}
-	}
-	run := func(word, seen int) [][]float32 {
-		var args []any
-		for _, w := range list {
-			values := w.Initialize(1, 0.02)
-			if w.Name == discriminatorPrefix+nameWord+tableSuffix {
-				values[word*config.EmbeddingSize] += 1
-			}
-			args = append(args, tensors.FromFlatDataAndDimensions(values, w.Shape...))
-		}
-		ids := []int32{5, 6, int32(seen), 7}
-		args = append(args, tensors.FromFlatDataAndDimensions(ids, 1, 4), tensors.FromFlatDataAndDimensions(make([]int32, 4), 1, 4),
-			tensors.FromFlatDataAndDimensions([]int32{4}, 1), tensors.FromFlatDataAndDimensions([]int32{1}, 1, 1),
-			tensors.FromFlatDataAndDimensions([]float32{1}, 1, 1), tensors.FromScalar(uint32(3)))
-		var values [][]float32
-		for _, o := range call(t, fn, args...) {
-			values = append(values, flat[float32](o))
-		}
-		return values
-	}
-	const token, absent, other = 20, 30, 31
-	base, seen, unseen := run(other, token), run(token, token), run(absent, token)
-	for i, name := range []string{"generator's hidden states", "decoder's logits", "discriminator's logits"} {
-		if same(base[i], seen[i]) {
-			t.Errorf("%s do not depend on the row of a word in the text", name)
-		}
-	}
-	if !same(base[0], unseen[0]) || !same(base[2], unseen[2]) {
-		t.Error("inputs depend on the row of a word that is not in the text")
-	}
-	if same(base[1], unseen[1]) {
-		t.Error("the decoder's logits do not depend on the row of a word that is not in the text")
-	}
-}
-
 func same(a, b []float32) bool {
 	for i := range a {
 		if a[i] != b[i] {

@@ -1,14 +1,12 @@
-// Axes: B batch, S sequence, K positions to fill, V vocabulary.
 package trainer
 
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
-	"strings"
 
-	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -18,13 +16,16 @@ import (
 	"elektron/model"
 )
 
-// Demo runs a trained model on single sentences: it tells which tokens look replaced, and fills masks.
+// Demo runs a trained model on single sentences: it tells which tokens look replaced, and fills masks. Its
+// methods may be called at the same time; they take turns on the device.
 type Demo struct {
 	model     *Model
 	device    *platform.Device
 	tokenizer *wordpiece.Tokenizer
 	weights   []model.Weight // those that the model has
 	values    []*tensors.Tensor
+	programs  map[program]*graph.Exec
+	turn      chan struct{} // holds an element while somebody computes
 }
 
 // Judgement is what the discriminator says of one token.
@@ -63,28 +64,33 @@ func NewDemo(ctx context.Context, m *Model, o platform.Options) (*Demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Demo{model: m, device: device, tokenizer: wordpiece.New(m.Vocabulary, m.Text)}
-	d.upload()
+	d := newDemo(m, device)
+	d.tokenizer = wordpiece.New(m.Vocabulary, m.Text)
 	return d, nil
 }
 
-// upload makes tensors of the weights that the model has.
-func (d *Demo) upload() {
-	for _, w := range d.model.Config.Weights() {
-		if values, ok := d.model.Weights[w.Name]; ok {
-			d.weights = append(d.weights, w)
-			d.values = append(d.values, tensors.FromFlatDataAndDimensions(values, w.Shape...))
-		}
+// Close waits for what is being computed and releases the device. Nothing may be asked afterwards.
+func (d *Demo) Close() {
+	d.turn <- struct{}{}
+	for _, exec := range d.programs {
+		exec.Finalize()
 	}
+	d.device.Close()
 }
 
-// Close releases the device.
-func (d *Demo) Close() { d.device.Close() }
-
-// Detect judges every token of a text, [CLS] and [SEP] included. Text beyond the longest input is left out.
-func (d *Demo) Detect(text string) ([]Judgement, error) {
-	ids, segments := d.tokenizer.EncodeSingle(text, d.model.Config.MaxPositions)
-	logits, err := d.detect(ids, segments)
+// Detect judges every token of a text, [CLS] and [SEP] included. Errors have kind fault.Usage where the text is
+// empty or longer than the model's longest input, fault.Data where the model has no discriminator or its
+// outputs are not finite; the context's own where it ends before the device is free.
+func (d *Demo) Detect(ctx context.Context, text string) ([]Judgement, error) {
+	if err := d.begin(ctx, discriminator); err != nil {
+		return nil, err
+	}
+	defer d.end()
+	ids, err := d.encode(text)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := d.detect(ids, make([]int32, len(ids)))
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +103,16 @@ func (d *Demo) Detect(text string) ([]Judgement, error) {
 	return list, nil
 }
 
-// Fill guesses the tokens at every [MASK] of a text, which needs one.
-func (d *Demo) Fill(text string) ([]Filling, error) {
-	ids, segments := d.tokenizer.EncodeSingle(text, d.model.Config.MaxPositions)
+// Fill guesses the tokens at every [MASK] of a text, which needs one, and returns the text's ids too. Errors are
+// those of Detect.
+func (d *Demo) Fill(ctx context.Context, text string) (ids []int32, list []Filling, err error) {
+	if err := d.begin(ctx, generator); err != nil {
+		return nil, nil, err
+	}
+	defer d.end()
+	if ids, err = d.encode(text); err != nil {
+		return nil, nil, err
+	}
 	var positions []int32
 	for i, id := range ids {
 		if id == d.model.Vocabulary.MaskID() {
@@ -107,74 +120,46 @@ func (d *Demo) Fill(text string) ([]Filling, error) {
 		}
 	}
 	if len(positions) == 0 {
-		return nil, fault.New(fault.Usage, "demo: --fill: there is no %s among the first %d tokens of %q", wordpiece.MaskToken, d.model.Config.MaxPositions, text)
+		return nil, nil, fault.New(fault.Usage, "demo: there is no %s in the text; write it where a word is to be guessed", wordpiece.MaskToken)
 	}
-	logits, err := d.fill(ids, segments, positions)
+	logits, err := d.fill(ids, make([]int32, len(ids)), positions)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	V := d.model.Config.VocabSize
-	list := make([]Filling, len(positions))
+	list = make([]Filling, len(positions))
 	for k, position := range positions {
 		list[k] = Filling{Position: int(position), Candidates: d.best(logits[k*V : (k+1)*V])}
 	}
-	return list, nil
+	return ids, list, nil
 }
 
-// detect gives the discriminator's logits [S].
-func (d *Demo) detect(ids, segments []int32) ([]float32, error) {
-	return d.exec("discriminator", ids, segments, []int32{0}, func(ctx *model.Context, text model.Text, _ *graph.Node) *graph.Node {
-		return d.model.Config.Detect(ctx, text)
-	})
-}
-
-// fill gives the generator's logits [K·V].
-func (d *Demo) fill(ids, segments, positions []int32) ([]float32, error) {
-	return d.exec("generator", ids, segments, positions, func(ctx *model.Context, text model.Text, positions *graph.Node) *graph.Node {
-		return d.model.Config.Fill(ctx, text, positions)
-	})
-}
-
-// exec runs one side's graph on one sequence: build gets ids and segments [1,S] and positions [1,K].
-func (d *Demo) exec(side string, ids, segments, positions []int32, build func(*model.Context, model.Text, *graph.Node) *graph.Node) (values []float32, err error) {
-	S, n := len(ids), len(d.weights)
-	for _, w := range d.model.Config.Weights() {
-		if _, ok := d.model.Weights[w.Name]; !ok && strings.HasPrefix(w.Name, side) {
-			return nil, fault.New(fault.Data, "demo: %s has no %s, so there is no %s to ask", d.model.Path, w.Name, side)
-		}
-	}
-	err = fault.Catch("demo: "+side, func() error {
-		exec, err := graph.NewExec(d.device.Backend, func(in []*graph.Node) *graph.Node {
-			byName := map[string]*graph.Node{}
-			for i, w := range d.weights {
-				byName[w.Name] = in[i]
-			}
-			in = in[n:]
-			return build(model.NewContext(byName, dtypes.Float32, nil), model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]}, in[3])
-		})
-		if err != nil {
-			return err
-		}
-		defer exec.Finalize()
-		args := make([]any, 0, n+4)
-		for _, t := range d.values {
-			args = append(args, t)
-		}
-		args = append(args, tensors.FromFlatDataAndDimensions(ids, 1, S), tensors.FromFlatDataAndDimensions(segments, 1, S),
-			tensors.FromFlatDataAndDimensions([]int32{int32(S)}, 1), tensors.FromFlatDataAndDimensions(positions, 1, len(positions)))
-		out, err := exec.Exec(args...)
-		if err != nil {
-			return err
-		}
-		values, err = take(out[0])
+// begin waits for the caller's turn, which end ends. It is refused where the model lacks the side.
+func (d *Demo) begin(ctx context.Context, side string) error {
+	if err := d.lacks(side); err != nil {
 		return err
-	})
-	for _, z := range values {
-		if err == nil && (math.IsNaN(float64(z)) || math.IsInf(float64(z), 0)) {
-			err = fault.New(fault.Data, "demo: the outputs of %s are not finite; `inspect` shows which of its weights are not", d.model.Path)
-		}
 	}
-	return values, err
+	select {
+	case d.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("demo: waiting for the device: %w", ctx.Err())
+	}
+}
+
+func (d *Demo) end() { <-d.turn }
+
+// encode reads a text as the model does: [CLS] text [SEP].
+func (d *Demo) encode(text string) ([]int32, error) {
+	ids, _ := d.tokenizer.EncodeSingle(text, 0)
+	limit := d.model.Config.MaxPositions
+	switch {
+	case len(ids) == 2:
+		return nil, fault.New(fault.Usage, "demo: the text is empty; give at least one word")
+	case len(ids) > limit:
+		return nil, fault.New(fault.Usage, "demo: the text has %d tokens and the model reads at most %d, [CLS] and [SEP] among them; shorten it", len(ids), limit)
+	}
+	return ids, nil
 }
 
 // best are the most likely tokens under logits [V]. Ids beyond the vocabulary, with which a table may be

@@ -73,13 +73,12 @@ func runDemo(c *cli.Context) (*demoResult, error) {
 	defer d.Close()
 	r := &demoResult{Model: m.Path, Step: m.Step, Text: c.Args().Get(1), FillText: c.String("fill")}
 	if c.NArg() == 2 {
-		if r.Tokens, err = d.Detect(r.Text); err != nil {
+		if r.Tokens, err = d.Detect(c.Context, r.Text); err != nil {
 			return nil, err
 		}
 	}
 	if c.IsSet("fill") {
-		r.FillIDs, _ = d.tokenizer.EncodeSingle(r.FillText, m.Config.MaxPositions)
-		r.Fillings, err = d.Fill(r.FillText)
+		r.FillIDs, r.Fillings, err = d.Fill(c.Context, r.FillText)
 	}
 	return r, err
 }

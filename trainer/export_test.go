@@ -199,9 +199,8 @@ func TestTransformers(t *testing.T) {
 	d := must.M1(NewDemo(context.Background(), must.M1(LoadModel(c.Run.Out, "")), platform.Options{Platform: platform.Go}))
 	defer d.Close()
 	result := demoResult{Text: "amber resin under old trees", FillText: "amber [MASK] under old [MASK]"}
-	result.Tokens = must.M1(d.Detect(result.Text))
-	result.FillIDs, _ = d.tokenizer.EncodeSingle(result.FillText, 0)
-	result.Fillings = must.M1(d.Fill(result.FillText))
+	result.Tokens = must.M1(d.Detect(t.Context(), result.Text))
+	result.FillIDs, result.Fillings = must.M2(d.Fill(t.Context(), result.FillText))
 	file := filepath.Join(t.TempDir(), "demo.json")
 	must.M(os.WriteFile(file, must.M1(json.Marshal(result)), 0o644))
 	out, err := exec.Command(python, script, exported, file).CombinedOutput()

@@ -19,7 +19,8 @@ var namedFlags = []struct {
 	flag cli.Flag
 	key  string
 }{
-	{&cli.StringFlag{Name: "preset", Usage: "model size and its recipe: " + strings.Join(model.PresetNames(), ", ")}, "preset"},
+	{&cli.StringFlag{Name: "preset", Usage: "model size: " + strings.Join(model.PresetNames(), ", ")}, "preset"},
+	{&cli.StringFlag{Name: "recipe", Usage: "how it is trained: paper, lamb or lamb-two-phase"}, "recipe"},
 	{&cli.StringFlag{Name: "platform", Usage: "device: auto, cpu, gpu, tpu or go (pure Go, no plugin)"}, "run.platform"},
 	{&cli.StringFlag{Name: "plugin", Usage: "path of a PJRT plugin to use instead of the pinned one"}, "run.plugin"},
 	{&cli.BoolFlag{Name: "offline", Usage: "never touch the network"}, "run.offline"},
@@ -119,7 +120,7 @@ holds tracing, compiling and one step.`,
 			if err != nil {
 				return err
 			}
-			if strings.HasPrefix(s.Origin("run.steps"), "preset") {
+			if strings.HasPrefix(s.Origin("run.steps"), "recipe") {
 				config.Run.Steps = benchSteps
 			}
 			if config.Model.VocabSize == 0 {

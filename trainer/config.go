@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"fmt"
-	"math"
 
 	"elektron/dataset"
 	"elektron/internal/settings"
@@ -12,11 +11,13 @@ import (
 
 // Config is everything that decides a run. Its yaml tags are the keys of run.yaml and of --set.
 type Config struct {
-	Preset string       `yaml:"preset" doc:"model size and the recipe that goes with it" oneof:"tiny,small"`
+	Preset string       `yaml:"preset" doc:"model size" oneof:"tiny,small,small++,base,large"`
+	Recipe string       `yaml:"recipe" doc:"how the preset is trained: paper (Adam), lamb, lamb-two-phase (short examples, then long ones)" oneof:"paper,lamb,lamb-two-phase"`
 	Data   DataConfig   `yaml:"data"`
 	Model  model.Config `yaml:"model"`
 	Optim  OptimConfig  `yaml:"optim"`
 	Run    RunConfig    `yaml:"run"`
+	Phase2 PhaseConfig  `yaml:"phase2"`
 }
 
 // DataConfig says where text comes from and how it becomes batches.
@@ -43,7 +44,9 @@ type OptimConfig struct {
 	optimizer.Config    `yaml:",inline"`
 	LR                  float64 `yaml:"lr" doc:"peak learning rate"`
 	DiscriminatorWarmup int64   `yaml:"discriminator_warmup_steps" doc:"steps over which the discriminator's weight rises from 0 to model.discriminator_weight; 0 has it at once"`
-	WarmupSteps         int64   `yaml:"warmup_steps" doc:"steps of warm-up; -1 takes 8 % of run.steps"`
+	WarmupSteps         int64   `yaml:"warmup_steps" doc:"steps of warm-up; -1 takes 8 % of the phase's steps"`
+	Schedule            string  `yaml:"schedule" doc:"of the learning rate: product (warm-up times decay, both from the first step on), or warmup_then_decay" oneof:"product,warmup_then_decay"`
+	DecayPower          float64 `yaml:"decay_power" doc:"power of the decay to zero; 1 is linear"`
 }
 
 // RunConfig is how long, where and with what reports.
@@ -65,15 +68,6 @@ type RunConfig struct {
 	Keep            int    `yaml:"keep" doc:"newest checkpoints to keep"`
 }
 
-// Schedule is the run's learning rate.
-func (c *Config) Schedule() Schedule {
-	warmup := c.Optim.WarmupSteps
-	if warmup < 0 {
-		warmup = c.Run.Steps * 8 / 100
-	}
-	return Schedule{Peak: c.Optim.LR, Warmup: warmup, Total: c.Run.Steps}
-}
-
 // Validate reports everything that is wrong, as one error of kind fault.Usage. A vocabulary size of 0 is
 // right until the data are read.
 func (c *Config) Validate() error {
@@ -90,24 +84,16 @@ func (c *Config) Validate() error {
 		}
 	}
 	atLeast("run.steps", c.Run.Steps, 1)
-	atLeast("data.batch_size", int64(c.Data.BatchSize), 1)
-	atLeast("run.accumulate", int64(c.Run.Accumulate), 1)
-	if c.Run.Accumulate > 0 && c.Data.BatchSize%c.Run.Accumulate != 0 {
-		p.Addf("run.accumulate (--accumulate) is %d and does not divide data.batch_size %d", c.Run.Accumulate, c.Data.BatchSize)
-	}
 	atLeast("optim.discriminator_warmup_steps", c.Optim.DiscriminatorWarmup, 0)
 	atLeast("run.log_every", c.Run.LogEvery, 1)
 	atLeast("run.eval_every", c.Run.EvalEvery, 0)
 	atLeast("run.eval_batches", int64(c.Run.EvalBatches), 1)
 	atLeast("run.checkpoint_every", c.Run.CheckpointEvery, 1)
 	atLeast("run.keep", int64(c.Run.Keep), 1)
-	atLeast("optim.warmup_steps", c.Optim.WarmupSteps, -1)
-	if !(c.Optim.LR > 0) || math.IsInf(c.Optim.LR, 0) {
-		p.Addf("optim.lr is %g; it must be positive", c.Optim.LR)
+	if !(c.Optim.DecayPower > 0) {
+		p.Addf("optim.decay_power is %g; it must be positive", c.Optim.DecayPower)
 	}
-	if c.Data.SeqLen < dataset.MinSeqLen || c.Data.SeqLen > min(dataset.MaxSeqLen, m.MaxPositions) {
-		p.Addf("data.seq_len (--seq-len) is %d; it must be from %d to %d", c.Data.SeqLen, dataset.MinSeqLen, min(dataset.MaxSeqLen, m.MaxPositions))
-	}
+	c.validatePhases(&p, min(dataset.MaxSeqLen, m.MaxPositions))
 	if !(c.Data.MaskProb > 0 && c.Data.MaskProb < 1) {
 		p.Addf("data.mask_prob is %g; it must lie between 0 and 1", c.Data.MaskProb)
 	}
@@ -141,8 +127,9 @@ func (c *Config) batchOptions() dataset.BatchOptions {
 		MaskProb: c.Data.MaskProb, WholeWord: c.Data.WholeWord, OneSegment: c.Data.OneSegment}
 }
 
-// frozen lists what a checkpoint and the run that goes on from it must have in common, by key, as text.
-func (c *Config) frozen() map[string]string {
+// frozen lists what a checkpoint after some steps and the run that goes on from it must have in common, by key,
+// as text.
+func (c *Config) frozen(done int64) map[string]string {
 	m := c.Model
 	f := map[string]string{}
 	for _, v := range []struct {
@@ -159,5 +146,10 @@ func (c *Config) frozen() map[string]string {
 	} {
 		f[v.key] = fmt.Sprint(v.value)
 	}
+	if begin := c.Run.Steps - c.Phase2.Steps; c.Phase2.Steps > 0 && begin < done {
+		f["phase2.seq_len"], f["phase2.batch_size"] = fmt.Sprint(c.Phase2.SeqLen), fmt.Sprint(c.Phase2.BatchSize)
+		done = begin
+	}
+	f["the number of steps of phase 1 so far (run.steps less phase2.steps)"] = fmt.Sprint(done)
 	return f
 }

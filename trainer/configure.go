@@ -9,8 +9,8 @@ import (
 	"elektron/trainer/checkpoint"
 )
 
-// configure resolves the layers: defaults, preset, file, --set, named flags. The preset may be named by the
-// flag or in the file.
+// configure resolves the layers: defaults, preset and recipe, file, --set, named flags. Preset and recipe may
+// be named by the flag or in the file.
 func configure(c *cli.Context) (*Config, *settings.Settings, error) {
 	return resolve(c, func(*Config, *settings.Settings) error { return nil })
 }
@@ -42,11 +42,7 @@ func resolve(c *cli.Context, earlier func(*Config, *settings.Settings) error) (*
 	if err := problems.Err(); err != nil {
 		return nil, nil, err
 	}
-	values, err := presetValues(config.Preset)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := s.Apply(settings.Preset, "preset "+config.Preset, values); err != nil {
+	if err := applyPreset(&config, s); err != nil {
 		return nil, nil, err
 	}
 	return &config, s, config.Validate()
@@ -61,8 +57,8 @@ func flagValue(c *cli.Context, flag cli.Flag) any {
 }
 
 // goOn applies the configuration of the run in run.out, if one lies there that has come to a checkpoint. A
-// preset that is named and is not that run's stands for all its values: the run's are then left aside, and
-// what contradicts its checkpoint is refused when that is read.
+// preset or recipe that is named and is not that run's stands for all its values: the run's are then left
+// aside, and what contradicts its checkpoint is refused when that is read.
 func goOn(config *Config, s *settings.Settings) error {
 	path := configFile(config.Run.Out)
 	saved, err := checkpoint.List(checkpointFolder(config.Run.Out))
@@ -73,7 +69,7 @@ func goOn(config *Config, s *settings.Settings) error {
 	if err := settings.New(&earlier).LoadWritten(path); err != nil {
 		return err
 	}
-	if s.Origin("preset") != "default" && config.Preset != earlier.Preset {
+	if s.Origin("preset") != "default" && config.Preset != earlier.Preset || s.Origin("recipe") != "default" && config.Recipe != earlier.Recipe {
 		return nil
 	}
 	// Where the run lies is how it was found, and resume is about one session.

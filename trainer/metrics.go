@@ -83,14 +83,19 @@ func (r *run) openTrackers(progress io.Writer) (err error) {
 
 // facts describe the run for the banner and the report.
 func (r *run) facts() []track.Fact {
-	c := &r.config
-	return []track.Fact{
+	c, data := &r.config, r.phase.data.Train
+	facts := []track.Fact{
 		{Name: "model", Value: fmt.Sprintf("%s: %s parameters (generator %d×%d, discriminator %d×%d, vocabulary %d)", c.Preset, millions(c.Model.ParameterCount()),
 			c.Model.GeneratorEncoder().Layers, c.Model.GeneratorEncoder().HiddenSize, c.Model.Layers, c.Model.HiddenSize, c.Model.VocabSize)},
 		{Name: "device", Value: r.device.Description},
-		{Name: "data", Value: fmt.Sprintf("%s, %s tokens, %d examples of %d", r.source(), millions(int(r.data.Train.Tokens())), r.data.Train.Examples(), c.Data.SeqLen)},
-		{Name: "recipe", Value: fmt.Sprintf("%s, learning rate %g, batch %d, %d steps, %s, seed %d", c.Optim.Name, c.Optim.LR, c.Data.BatchSize, c.Run.Steps, c.Run.DType, c.Run.Seed)},
+		{Name: "data", Value: fmt.Sprintf("%s, %s tokens, %d examples of %d", r.source(), millions(int(data.Tokens())), data.Examples(), data.Options().SeqLen)},
 	}
+	phases := c.phases()
+	facts = append(facts, track.Fact{Name: "recipe", Value: fmt.Sprintf("%s: %s, %v, %s, seed %d", c.Recipe, c.Optim.Name, &phases[0], c.Run.DType, c.Run.Seed)})
+	for _, p := range phases[1:] {
+		facts = append(facts, track.Fact{Name: "phase 2", Value: p.String()})
+	}
+	return facts
 }
 
 func (r *run) source() string {

@@ -41,7 +41,7 @@ func parseSaved(state *checkpoint.State, path string) (*savedRun, error) {
 }
 
 func (r *run) meta() ([]byte, error) {
-	return json.Marshal(checkpointMeta{Config: r.config, Vocabulary: r.data.Vocabulary.Hash(), ElapsedS: r.elapsed()})
+	return json.Marshal(checkpointMeta{Config: r.config, Vocabulary: r.vocabulary.Hash(), ElapsedS: r.elapsed()})
 }
 
 // elapsed is the run's seconds over all sessions.
@@ -49,7 +49,7 @@ func (r *run) elapsed() float64 { return r.earlier + time.Since(r.began).Seconds
 
 // fits checks that the configuration goes on with the same model on the same data.
 func (s *savedRun) fits(c *Config, vocabulary string) error {
-	before, now := s.meta.Config.frozen(), c.frozen()
+	before, now := s.meta.Config.frozen(s.state.Step), c.frozen(s.state.Step)
 	var wrong []string
 	for key, value := range now {
 		if before[key] != value {
@@ -69,11 +69,11 @@ func (s *savedRun) fits(c *Config, vocabulary string) error {
 // vocabularyFile is where a run keeps its vocabulary.
 func vocabularyFile(out string) string { return filepath.Join(out, "vocab.txt") }
 
-// dataOptions are the data's options; a run that goes on keeps its own vocabulary.
-func dataOptions(c *Config) dataset.Options {
+// dataOptions are the options of a phase's data; a run that goes on keeps its own vocabulary.
+func dataOptions(c *Config, batch dataset.BatchOptions) dataset.Options {
 	o := dataset.Options{Data: c.Data.Paths, Vocabulary: c.Data.Vocab, VocabularySize: c.Data.VocabSize, CacheDir: c.Data.Cache, Cased: c.Data.Cased,
 		Text:          corpus.Options{TextField: c.Data.TextField, DocumentPerFile: c.Data.DocumentPerFile},
-		SkipBadShards: c.Data.SkipBadShards, ValidShare: c.Data.ValidShare, Workers: c.Data.Workers, BatchOptions: c.batchOptions()}
+		SkipBadShards: c.Data.SkipBadShards, ValidShare: c.Data.ValidShare, Workers: c.Data.Workers, BatchOptions: batch}
 	if own := vocabularyFile(c.Run.Out); o.Vocabulary == "" && exists(own) {
 		o.Vocabulary = own
 	}
@@ -87,7 +87,7 @@ func exists(path string) bool {
 
 // writeConfig leaves the resolved configuration and the vocabulary in the output folder.
 func (r *run) writeConfig(s *settings.Settings) error {
-	if err := r.data.Vocabulary.Save(vocabularyFile(r.config.Run.Out)); err != nil {
+	if err := r.vocabulary.Save(vocabularyFile(r.config.Run.Out)); err != nil {
 		return err
 	}
 	return writeSettings(r.config.Run.Out, s)

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"elektron/dataset"
+	"elektron/dataset/wordpiece"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/internal/settings"
@@ -23,11 +24,14 @@ type run struct {
 	config  Config
 	lock    *checkpoint.Lock
 	device  *platform.Device
-	data    *dataset.Prepared
 	step    *Step
 	done    int64 // steps done
 	began   time.Time
 	earlier float64 // seconds of earlier sessions
+
+	phases     []phase // those that are not behind; the last one in any case
+	phase      *phase  // the present one
+	vocabulary *wordpiece.Vocabulary
 
 	console  *track.Console
 	folder   *track.Folder
@@ -71,6 +75,9 @@ func (r *run) open(ctx context.Context, s *settings.Settings, progress io.Writer
 	if err != nil {
 		return err
 	}
+	if saved != nil {
+		r.done, r.earlier = saved.state.Step, saved.meta.ElapsedS
+	}
 	if r.device, err = platform.Open(ctx, platform.Options{Platform: c.Run.Platform, Plugin: c.Run.Plugin, Offline: c.Run.Offline, Progress: say}); err != nil {
 		return err
 	}
@@ -87,13 +94,23 @@ func (r *run) open(ctx context.Context, s *settings.Settings, progress io.Writer
 	return r.openTrackers(progress)
 }
 
-// prepare reads the text and settles what follows from the vocabulary.
-func (r *run) prepare(ctx context.Context, say func(string)) (err error) {
+// prepare reads the text and settles what follows from the vocabulary. Data of a later phase are made ready
+// too, so that what is wrong with them shows now and not after days.
+func (r *run) prepare(ctx context.Context, say func(string)) error {
 	c := &r.config
-	if r.data, err = dataset.Prepare(ctx, dataOptions(c), say); err != nil {
-		return err
+	for _, p := range c.phases() {
+		if p.end <= r.done && p.end < c.Run.Steps {
+			continue
+		}
+		data, err := dataset.Prepare(ctx, dataOptions(c, p.batch), say)
+		if err != nil {
+			return err
+		}
+		p.data, r.vocabulary = data, data.Vocabulary
+		r.phases = append(r.phases, p)
 	}
-	size := r.data.Vocabulary.Size()
+	r.phase = &r.phases[0]
+	size := r.vocabulary.Size()
 	if c.Model.VocabSize == 0 {
 		c.Model.VocabSize = size
 	}
@@ -113,10 +130,9 @@ func (r *run) build(saved *savedRun) (err error) {
 		r.step.Initialize(uint32(c.Run.Seed))
 		return nil
 	}
-	if err := saved.fits(c, r.data.Vocabulary.Hash()); err != nil {
+	if err := saved.fits(c, r.vocabulary.Hash()); err != nil {
 		return err
 	}
-	r.done, r.earlier = saved.state.Step, saved.meta.ElapsedS
 	return r.step.Import(saved.state.Tensors)
 }
 
@@ -127,24 +143,39 @@ func computeType(name string) dtypes.DType {
 	return dtypes.Float32
 }
 
-// train is the loop.
+// train goes through the phases.
 func (r *run) train(ctx context.Context) error {
-	c := &r.config
-	loader := dataset.NewLoader(r.data.Train, dataset.LoaderOptions{First: r.done})
-	defer loader.Close()
 	if r.done == 0 {
 		if err := r.validate(); err != nil {
 			return err
 		}
 	}
-	schedule, speed := c.Schedule(), newStopwatch()
+	for i := range r.phases {
+		if r.phase = &r.phases[i]; r.phase.number > 1 {
+			r.console.Note("phase %d: %v", r.phase.number, r.phase)
+		}
+		r.step.Parts = r.phase.parts
+		if err := r.trainPhase(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trainPhase is the loop. Batches are numbered through the run, so that a batch, like everything random, is a
+// function of the seed and the step.
+func (r *run) trainPhase(ctx context.Context) error {
+	c := &r.config
+	loader := dataset.NewLoader(r.phase.data.Train, dataset.LoaderOptions{First: r.done})
+	defer loader.Close()
+	speed := newStopwatch()
 	whole := context.WithoutCancel(ctx) // a signal waits for the step's end
-	for r.done < c.Run.Steps {
+	for r.done < r.phase.end {
 		batch, waited, err := loader.Next(whole)
 		if err != nil {
 			return err
 		}
-		rate := schedule.At(r.done)
+		rate := r.phase.rate(r.done)
 		result, err := r.step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: r.done, LearningRate: rate, DiscriminatorWeight: c.discriminatorWeight(r.done)})
 		if err != nil {
 			return err
@@ -165,10 +196,10 @@ func (r *run) train(ctx context.Context) error {
 	return nil
 }
 
-// afterStep does what is due: metrics, validation, checkpoint, in this order, so that a checkpoint's
-// metrics are on disk before it.
+// afterStep does what is due, all of it at the end of a phase: metrics, validation, checkpoint, in this order,
+// so that a checkpoint's metrics are on disk before it.
 func (r *run) afterStep(result Result, rate float64, speed *stopwatch, stopped bool) error {
-	c, ended := &r.config.Run, r.done == r.config.Run.Steps
+	c, ended := &r.config.Run, r.done == r.phase.end
 	if due(r.done, c.LogEvery) || ended {
 		if err := r.trackers.Log(r.trainingMetrics(result, rate, speed)); err != nil {
 			return err
@@ -187,7 +218,7 @@ func (r *run) afterStep(result Result, rate float64, speed *stopwatch, stopped b
 		return nil
 	}
 	pause := time.Now()
-	err := r.save(ended || stopped)
+	err := r.save(stopped || r.done == c.Steps)
 	speed.exclude(time.Since(pause))
 	return err
 }
@@ -199,7 +230,7 @@ func due(step, every int64) bool { return every > 0 && step%every == 0 }
 func (r *run) validate() error {
 	var sum Result
 	var n int64
-	for batch, err := range r.data.Valid.ValidationBatches(r.config.Run.EvalBatches) {
+	for batch, err := range r.phase.data.Valid.ValidationBatches(r.config.Run.EvalBatches) {
 		if err != nil {
 			return err
 		}
@@ -220,8 +251,8 @@ func (r *run) close() {
 	if r.trackers != nil {
 		r.trackers.Finish()
 	}
-	if r.data != nil {
-		r.data.Close()
+	for _, p := range r.phases {
+		p.data.Close()
 	}
 	if r.device != nil {
 		r.device.Close()

@@ -29,6 +29,9 @@ import (
 func TestMain(m *testing.M) {
 	if folder := os.Getenv("ELEKTRON_TEST_PRETRAIN"); folder != "" {
 		config := pulseConfig(folder)
+		if os.Getenv("ELEKTRON_TEST_PHASES") == "2" {
+			config = twoPhases(folder)
+		}
 		os.Exit(fault.ExitCode(Pretrain(context.Background(), &config, settings.New(&config), os.Stderr, os.Stdout)))
 	}
 	os.Exit(m.Run())
@@ -40,7 +43,7 @@ func pulseConfig(folder string) Config {
 	s := settings.New(&c)
 	must.M(s.Set("model.hidden_size=32", "model.embedding_size=32", "model.layers=1", "model.intermediate_size=64",
 		"model.hidden_dropout=0.1", "model.attention_dropout=0.1", "data.vocab_size=300", "data.seq_len=32", "data.batch_size=4",
-		"run.steps=24", "run.log_every=1", "run.eval_every=8", "run.eval_batches=1", "run.checkpoint_every=6", "run.platform=go",
+		"run.steps=24", "optim.warmup_steps=-1", "run.log_every=1", "run.eval_every=8", "run.eval_batches=1", "run.checkpoint_every=6", "run.platform=go",
 		"data.paths="+filepath.Join(folder, "text"), "data.cache="+filepath.Join(folder, "cache"), "run.out="+filepath.Join(folder, "out")))
 	return c
 }
@@ -166,7 +169,7 @@ func TestPulse(t *testing.T) {
 	must.M(pretrain(context.Background(), stopped))
 	sameRun(t, "stopped and resumed", whole.Run.Out, stopped.Run.Out)
 
-	killAndResume(t, folder, whole.Run.Out)
+	killAndResume(t, folder, whole.Run.Out, "step-00000006")
 	refusals(t, whole)
 }
 
@@ -194,20 +197,20 @@ func checkOutput(t *testing.T, c Config) {
 	}
 }
 
-// killAndResume runs the trainer as a process of its own, kills it once its first checkpoint is there, and
-// lets it finish.
-func killAndResume(t *testing.T, folder, whole string) {
+// killAndResume runs the trainer as a process of its own, kills it once a checkpoint is there, and lets it
+// finish.
+func killAndResume(t *testing.T, folder, whole, checkpoint string, env ...string) {
 	t.Helper()
 	own := t.TempDir()
 	must.M(os.Symlink(filepath.Join(folder, "text"), filepath.Join(own, "text")))
 	child := func() *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "ELEKTRON_TEST_PRETRAIN="+own)
+		cmd.Env = append(append(os.Environ(), "ELEKTRON_TEST_PRETRAIN="+own), env...)
 		return cmd
 	}
 	first, out := child(), filepath.Join(own, "out")
 	must.M(first.Start())
-	for deadline := time.Now().Add(2 * time.Minute); !exists(filepath.Join(checkpointFolder(out), "step-00000006")); {
+	for deadline := time.Now().Add(2 * time.Minute); !exists(filepath.Join(checkpointFolder(out), checkpoint)); {
 		if time.Now().After(deadline) {
 			t.Fatal("no checkpoint after two minutes")
 		}
@@ -264,17 +267,5 @@ func TestGuard(t *testing.T) {
 	}
 	if fault.ExitCode(err) != 76 {
 		t.Errorf("%v, want exit code 76", err)
-	}
-}
-
-func TestSchedule(t *testing.T) {
-	s := Schedule{Peak: 2, Warmup: 10, Total: 100}
-	for _, c := range []struct {
-		t    int64
-		want float64
-	}{{0, 0}, {5, 2 * 0.5 * 0.95}, {10, 2 * 0.9}, {50, 1}, {100, 0}, {200, 0}} {
-		if got := s.At(c.t); math.Abs(got-c.want) > 1e-12 {
-			t.Errorf("rate after %d steps: %g, want %g", c.t, got, c.want)
-		}
 	}
 }

@@ -241,6 +241,14 @@ func writeFile(ctx context.Context, name string, data []byte) error {
 	return fault.Wrap(fault.Storage, out.Close(), "glue")
 }
 
+// removeFile removes a file that may not be there.
+func removeFile(ctx context.Context, name string) error {
+	if err := blob.Remove(ctx, name); !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(fault.Storage, err, "glue")
+	}
+	return nil
+}
+
 // join puts a name below a folder, here or in a bucket.
 func join(folder, name string) string {
 	if blob.IsRemote(folder) {

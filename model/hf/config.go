@@ -64,6 +64,9 @@ var encoders = map[string]string{"electra": "bert", "albert": "albert"}
 // activations maps hidden_act to the activation's name here.
 var activations = map[string]string{"gelu": "gelu", "gelu_new": "gelu_new", "gelu_pytorch_tanh": "gelu_new"}
 
+// defaultActivations are the values of hidden_act where config.json does not have it.
+var defaultActivations = map[string]string{"electra": "gelu", "albert": "gelu_new"}
+
 // readConfig reads a folder's config.json. Values that it leaves out are those of transformers.
 func readConfig(folder string) (folderConfig, error) {
 	c := folderConfig{NumHiddenGroups: 1, InnerGroupNum: 1, MaxPositionEmbeddings: 512, PositionEmbeddingType: "absolute",
@@ -85,7 +88,7 @@ func readConfig(folder string) (folderConfig, error) {
 		return c, fault.New(fault.Data, "hf: %s: %w", path, err)
 	}
 	if c.HiddenAct == "" {
-		c.HiddenAct = map[string]string{"electra": "gelu", "albert": "gelu_new"}[c.ModelType]
+		c.HiddenAct = defaultActivations[c.ModelType]
 	}
 	return c, fault.Wrap(fault.Data, c.check(), "hf: %s", path)
 }
@@ -118,24 +121,32 @@ func (c *folderConfig) single() model.Config {
 	return m
 }
 
-// pair joins the configurations of a discriminator and its generator, which share all but their size.
+// pair joins the configurations of a discriminator and its generator, which share all but the generator's
+// size and encoder. What they share of their weights is not said in them.
 func pair(disc, gen *folderConfig) (model.Config, error) {
 	c := disc.single()
 	c.Generator = model.Generator{Size: float64(gen.HiddenSize) / float64(max(1, disc.HiddenSize)), HiddenSize: gen.HiddenSize,
 		Layers: gen.NumHiddenLayers, Heads: gen.NumAttentionHeads, IntermediateSize: gen.IntermediateSize}
-	var differ []string
-	for _, shared := range []struct {
-		key       string
-		disc, gen any
-	}{
-		{"model_type", disc.ModelType, gen.ModelType}, {"vocab_size", disc.VocabSize, gen.VocabSize},
-		{"embedding_size", disc.EmbeddingSize, gen.EmbeddingSize}, {"hidden_act", activations[disc.HiddenAct], activations[gen.HiddenAct]},
-		{"num_hidden_groups", disc.NumHiddenGroups, gen.NumHiddenGroups}, {"inner_group_num", disc.InnerGroupNum, gen.InnerGroupNum},
+	shared := []sharedKey{
+		{"vocab_size", disc.VocabSize, gen.VocabSize}, {"embedding_size", disc.EmbeddingSize, gen.EmbeddingSize},
 		{"max_position_embeddings", disc.MaxPositionEmbeddings, gen.MaxPositionEmbeddings},
 		{"type_vocab_size", disc.TypeVocabSize, gen.TypeVocabSize}, {"layer_norm_eps", disc.LayerNormEps, gen.LayerNormEps},
-	} {
-		if shared.disc != shared.gen {
-			differ = append(differ, fmt.Sprintf("%s is %v and %v", shared.key, shared.disc, shared.gen))
+	}
+	if disc.ModelType == gen.ModelType {
+		shared = append(shared, sharedKey{"num_hidden_groups", disc.NumHiddenGroups, gen.NumHiddenGroups}, sharedKey{"inner_group_num", disc.InnerGroupNum, gen.InnerGroupNum})
+	} else {
+		c.Generator.Encoder = encoders[gen.ModelType]
+		c.HiddenGroups, c.InnerGroupNum = max(disc.NumHiddenGroups, gen.NumHiddenGroups), max(disc.InnerGroupNum, gen.InnerGroupNum) // those of the one on ALBERT
+	}
+	if disc.hasDefaultActivation() && gen.hasDefaultActivation() {
+		c.Activation = "" // of each its encoder's
+	} else {
+		shared = append(shared, sharedKey{"hidden_act", activations[disc.HiddenAct], activations[gen.HiddenAct]})
+	}
+	var differ []string
+	for _, key := range shared {
+		if key.disc != key.gen {
+			differ = append(differ, fmt.Sprintf("%s is %v and %v", key.name, key.disc, key.gen))
 		}
 	}
 	if len(differ) > 0 {
@@ -144,11 +155,37 @@ func pair(disc, gen *folderConfig) (model.Config, error) {
 	return c, nil
 }
 
-// architectures are transformers' classes for a folder. It has none for a discriminator on ALBERT: there the
-// encoder loads and the head is left over.
+// sharedKey is a key that both config.json must have in common.
+type sharedKey struct {
+	name      string
+	disc, gen any
+}
+
+func (c *folderConfig) hasDefaultActivation() bool {
+	return activations[c.HiddenAct] == activations[defaultActivations[c.ModelType]]
+}
+
+// architectures are transformers' classes for a folder, by model_type. It has none for a discriminator on
+// ALBERT: there the encoder loads and the head is left over.
 var architectures = map[string]map[side]string{
 	"electra": {discriminator: "ElectraForPreTraining", generator: "ElectraForMaskedLM"},
 	"albert":  {discriminator: "AlbertModel", generator: "AlbertForMaskedLM"},
+}
+
+// Architecture is transformers' class for the folder "discriminator" or "generator" with an encoder of
+// elektron, "" where it has none.
+func Architecture(encoder, folder string) string {
+	return architectures[modelType(encoder)][side(folder+".")]
+}
+
+// modelType is transformers' name of an encoder, "" where it has none.
+func modelType(encoder string) string {
+	for name, known := range encoders {
+		if known == encoder {
+			return name
+		}
+	}
+	return ""
 }
 
 // newFolderConfig is one side's config.json. An encoder that transformers does not have is an error of kind
@@ -163,13 +200,10 @@ func newFolderConfig(c *model.Config, s side, padID int) (folderConfig, error) {
 		AttentionDropout: decimal(e.AttentionDropout), MaxPositionEmbeddings: c.MaxPositions, PositionEmbeddingType: "absolute",
 		TypeVocabSize: c.TokenTypes, InitializerRange: decimal(c.InitializerRange), LayerNormEps: decimal(e.LayerNormEpsilon),
 		PadTokenID: padID, TieWordEmbeddings: true}
-	for modelType, encoder := range encoders {
-		if encoder == e.Kind {
-			f.ModelType, f.Architectures = modelType, []string{architectures[modelType][s]}
-		}
-	}
+	f.ModelType = modelType(e.Kind)
+	f.Architectures = []string{architectures[f.ModelType][s]}
 	if f.ModelType == "" {
-		return f, fault.New(fault.Usage, "hf: transformers has no %s encoder; only bert and albert can be exported", e.Kind)
+		return f, fault.New(fault.Usage, "hf: transformers has no %s encoder, so nothing could load it; only bert and albert can be exported", e.Kind)
 	}
 	if f.ModelType == "albert" {
 		f.NumHiddenGroups, f.InnerGroupNum = e.HiddenGroups, e.InnerGroupNum

@@ -30,8 +30,7 @@ func writePair(t *testing.T, folder string, edit func(*model.Config)) (model.Con
 		w.Init = model.InitTruncatedNormal
 		weights[w.Name] = w.Initialize(3, 1)
 	}
-	must.M(WriteDiscriminator(filepath.Join(folder, "discriminator"), &c, weights, 7))
-	must.M(WriteGenerator(filepath.Join(folder, "generator"), &c, weights, 7))
+	must.M1(Export(folder, &c, weights, 7))
 	return c, weights
 }
 
@@ -56,6 +55,15 @@ func TestRoundTrip(t *testing.T) {
 		"albert":              func(c *model.Config) { c.Encoder = "albert" },
 		"albert, equal width": func(c *model.Config) { c.Encoder, c.EmbeddingSize = "albert", 16 },
 		"albert, groups":      func(c *model.Config) { c.Encoder, c.Layers, c.HiddenGroups, c.InnerGroupNum = "albert", 4, 2, 3 },
+		"albert guesses for bert": func(c *model.Config) {
+			c.Generator.Encoder, c.Layers, c.HiddenGroups, c.InnerGroupNum = "albert", 4, 2, 3
+		},
+		"bert guesses for albert":     func(c *model.Config) { c.Encoder, c.Generator.Encoder = "albert", "bert" },
+		"one activation of two kinds": func(c *model.Config) { c.Generator.Encoder, c.Activation = "albert", "gelu" },
+		"untied":                      func(c *model.Config) { c.Sharing = model.SharingNone },
+		"untied, two kinds":           func(c *model.Config) { c.Generator.Encoder, c.Sharing = "albert", model.SharingNone },
+		"all tied":                    func(c *model.Config) { c.Sharing = model.SharingAll },
+		"all tied, albert":            func(c *model.Config) { c.Encoder, c.Sharing = "albert", model.SharingAll },
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
@@ -76,10 +84,55 @@ func TestRoundTrip(t *testing.T) {
 			if got, want := p.Config.GeneratorEncoder(), c.GeneratorEncoder(); got != want {
 				t.Errorf("generator %+v, want %+v", got, want)
 			}
-			if p.Config.VocabSize != c.VocabSize || p.Config.MaxPositions != c.MaxPositions || p.Config.TokenTypes != c.TokenTypes {
-				t.Errorf("sizes of tables %+v", p.Config)
+			if p.Config.VocabSize != c.VocabSize || p.Config.MaxPositions != c.MaxPositions || p.Config.TokenTypes != c.TokenTypes || p.Config.Sharing != c.Sharing {
+				t.Errorf("configuration %+v", p.Config)
 			}
 		})
+	}
+}
+
+// TestGDES: each side's folder holds the tables that the side looks up, the discriminator's being sums. They
+// differ, so that what is read again is a pair that shares nothing.
+func TestGDES(t *testing.T) {
+	folder := t.TempDir()
+	_, weights := writePair(t, folder, func(c *model.Config) { c.Sharing = model.SharingGDES })
+	p := must.M1(importFolder(folder))
+	if p.Config.Sharing != model.SharingNone || len(p.Missing)+len(p.Unused)+len(p.Differs) > 0 {
+		t.Errorf("sharing %s; missing %q, unused %q, differing %q", p.Config.Sharing, p.Missing, p.Unused, p.Differs)
+	}
+	for _, table := range []string{"word_embeddings", "position_embeddings", "token_type_embeddings"} {
+		gen, residual := weights["generator.electra.embeddings."+table+".weight"], weights["discriminator.electra.embeddings."+table+".residual"]
+		if !equalBits(p.Weights["generator.electra.embeddings."+table+".weight"], gen) {
+			t.Errorf("the generator's %s is not the same", table)
+		}
+		for i, x := range p.Weights["discriminator.electra.embeddings."+table+".weight"] {
+			if x != gen[i]+residual[i] {
+				t.Fatalf("the discriminator's %s[%d] is %g, want %g + %g", table, i, x, gen[i], residual[i])
+			}
+		}
+	}
+	for name, values := range weights {
+		if !strings.Contains(name, "_embeddings.") && !equalBits(values, p.Weights[name]) {
+			t.Errorf("%s is not the same", name)
+		}
+	}
+}
+
+// TestMaskedLanguageModel: a model without a discriminator is one folder, the generator's.
+func TestMaskedLanguageModel(t *testing.T) {
+	for _, encoder := range []string{"bert", "albert"} {
+		folder := t.TempDir()
+		c, weights := writePair(t, folder, func(c *model.Config) { c.Encoder, c.Objective = encoder, model.ObjectiveMLM })
+		if _, err := os.Stat(filepath.Join(folder, "discriminator")); err == nil {
+			t.Errorf("%s: there is a discriminator", encoder)
+		}
+		p := must.M1(Import(filepath.Join(folder, "generator"), ""))
+		if p.Config.Objective != model.ObjectiveMLM || p.Config.DiscriminatorEncoder() != c.DiscriminatorEncoder() || len(p.Missing)+len(p.Unused)+len(p.Differs) > 0 {
+			t.Errorf("%s: %+v; missing %q, unused %q, differing %q", encoder, p.Config, p.Missing, p.Unused, p.Differs)
+		}
+		if !maps.EqualFunc(p.Weights, weights, equalBits) {
+			t.Errorf("%s: the weights are not the same", encoder)
+		}
 	}
 }
 
@@ -91,8 +144,7 @@ func TestParity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must.M(WriteDiscriminator(filepath.Join(out, "discriminator"), &p.Config, p.Weights, 0))
-	must.M(WriteGenerator(filepath.Join(out, "generator"), &p.Config, p.Weights, 0))
+	must.M1(Export(out, &p.Config, p.Weights, 0))
 	for _, s := range []string{"discriminator", "generator"} {
 		want := must.M1(safetensors.Read(filepath.Join(reference, s, weightsName)))
 		got := must.M1(safetensors.Read(filepath.Join(out, s, weightsName)))
@@ -214,26 +266,48 @@ func TestLists(t *testing.T) {
 	folder := t.TempDir()
 	_, weights := writePair(t, folder, func(*model.Config) {})
 	disc, gen := filepath.Join(folder, "discriminator"), filepath.Join(folder, "generator")
+	table := weights["discriminator.electra.embeddings.word_embeddings.weight"]
 	editTensors(t, disc, drop("discriminator_predictions.dense.bias"))
 	editTensors(t, disc, func(f *safetensors.File) {
 		f.Tensors = append(f.Tensors, safetensors.FromFloat32s("pooler.bias", []int{1}, []float32{1}))
 	})
+	editTensors(t, gen, drop("electra.embeddings.token_type_embeddings.weight"))
 	editTensors(t, gen, func(f *safetensors.File) {
-		f.Tensors = append(f.Tensors, safetensors.FromFloat32s("generator_lm_head.weight", []int{50, 8}, weights["discriminator.electra.embeddings.word_embeddings.weight"]))
-		f.Tensor("electra.embeddings.token_type_embeddings.weight").Data[2] ^= 1
+		f.Tensors = append(f.Tensors, safetensors.FromFloat32s("generator_lm_head.weight", []int{50, 8}, table))
 	})
-	p := must.M1(importFolder(folder))
-	for what, lists := range map[string][2][]string{
-		"missing": {p.Missing, {"discriminator.discriminator_predictions.dense.bias"}},
-		"unused":  {p.Unused, {"discriminator.pooler.bias"}},
-		"differs": {p.Differs, {"generator.electra.embeddings.token_type_embeddings.weight (taken: the discriminator's)"}},
-	} {
-		if !slices.Equal(lists[0], lists[1]) {
-			t.Errorf("%s: %q, want %q", what, lists[0], lists[1])
+	lists := func(differs ...string) {
+		t.Helper()
+		p := must.M1(importFolder(folder))
+		for what, lists := range map[string][2][]string{
+			"missing": {p.Missing, {"discriminator.discriminator_predictions.dense.bias"}},
+			"unused":  {p.Unused, {"discriminator.pooler.bias"}},
+			"differs": {p.Differs, differs},
+		} {
+			if !slices.Equal(lists[0], lists[1]) {
+				t.Errorf("%s: %q, want %q", what, lists[0], lists[1])
+			}
+		}
+		if p.Config.Sharing != model.SharingEmbeddings {
+			t.Errorf("sharing %s", p.Config.Sharing)
 		}
 	}
+	lists()
+	editTensors(t, gen, func(f *safetensors.File) { f.Tensor("generator_lm_head.weight").Data[2] ^= 1 })
+	lists("generator.generator_lm_head.weight (taken: the word table)")
 	if _, _, err := Read(disc, gen); fault.KindOf(err) != fault.Data || !strings.Contains(err.Error(), "dense.bias") {
 		t.Errorf("Read of a pair with a hole: %v", err)
+	}
+}
+
+// TestSharingIsSeen: one bit of one table, and the pair shares nothing.
+func TestSharingIsSeen(t *testing.T) {
+	for _, table := range []string{"word_embeddings.weight", "position_embeddings.weight", "token_type_embeddings.weight", "LayerNorm.weight", "LayerNorm.bias"} {
+		folder := t.TempDir()
+		writePair(t, folder, func(*model.Config) {})
+		editTensors(t, filepath.Join(folder, "generator"), func(f *safetensors.File) { f.Tensor("electra.embeddings." + table).Data[2] ^= 1 })
+		if p := must.M1(importFolder(folder)); p.Config.Sharing != model.SharingNone {
+			t.Errorf("%s differs, and sharing is %s", table, p.Config.Sharing)
+		}
 	}
 }
 
@@ -259,10 +333,19 @@ func TestDiscriminatorAlone(t *testing.T) {
 	}
 }
 
-func TestWriteRefuses(t *testing.T) {
+// TestExportRefuses: and leaves nothing behind.
+func TestExportRefuses(t *testing.T) {
 	c, _ := model.Preset("tiny")
 	c.VocabSize = 10
-	if err := WriteDiscriminator(t.TempDir(), &c, nil, 0); fault.KindOf(err) != fault.Data {
+	if _, err := Export(t.TempDir(), &c, nil, 0); fault.KindOf(err) != fault.Data {
 		t.Errorf("without weights: %v", err)
+	}
+	c.Generator.Encoder = "modern"
+	out := filepath.Join(t.TempDir(), "out")
+	if _, err := Export(out, &c, nil, 0); fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), "transformers has no modern encoder") {
+		t.Errorf("an encoder that transformers does not have: %v", err)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a refused export left a folder")
 	}
 }

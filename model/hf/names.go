@@ -10,8 +10,16 @@ const (
 	generator     side = "generator."
 )
 
-// embeddings is how the names of shared weights go on behind the side.
-const embeddings = "electra.embeddings."
+// How names go on behind the side.
+const (
+	encoderPrefix  = "electra."
+	embeddings     = "electra.embeddings."
+	tableSuffix    = ".weight"
+	residualSuffix = ".residual" // what gradient-disentangled sharing adds to the generator's table
+
+	discriminatorHead = "discriminator_predictions.dense.weight"
+	generatorHead     = "generator_predictions.dense.weight"
+)
 
 // albertHeads are the names of the generator's head in AlbertForMaskedLM. It is the same head.
 var albertHeads = strings.NewReplacer(
@@ -22,7 +30,7 @@ var albertHeads = strings.NewReplacer(
 // tensorNames lists the names that a weight may have in a folder of one side, given its name behind the
 // side's prefix. The first is the one to write; the second is that of a folder that holds the bare encoder.
 func tensorNames(modelType, name string) []string {
-	encoder, isEncoder := strings.CutPrefix(name, "electra.")
+	encoder, isEncoder := strings.CutPrefix(name, encoderPrefix)
 	switch {
 	case isEncoder:
 		return []string{modelType + "." + encoder, encoder}
@@ -30,4 +38,14 @@ func tensorNames(modelType, name string) []string {
 		return []string{albertHeads.Replace(name)}
 	}
 	return []string{name}
+}
+
+// split cuts a weight's name into its side and the rest.
+func split(weight string) (side, string) {
+	for _, s := range []side{discriminator, generator} {
+		if rest, ok := strings.CutPrefix(weight, string(s)); ok {
+			return s, rest
+		}
+	}
+	return discriminator, weight
 }

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,19 +16,21 @@ import (
 	"elektron/model/hf/safetensors"
 )
 
-// Pair is a discriminator and its generator as read from their folders.
+// Pair is a discriminator and its generator as read from their folders. Where the generator was a folder of
+// its own, Config.Sharing says what the two have in common.
 type Pair struct {
 	Config  model.Config
 	Weights map[string][]float32 // by elektron's names, row-major; those of Missing are not in it
 	Missing []string             // weights of heads, or of the generator, that no folder holds
 	Unused  []string             // tensors that the model has no place for
-	Differs []string             // tensors of the generator that ought to equal the discriminator's, which was taken
+	Differs []string             // tensors that ought to be copies of others, which were taken
 }
 
-// Import loads a discriminator's folder and its generator's ("" for none). Embeddings are taken from the
-// discriminator. A head or a whole generator may be missing; a hole in an encoder, a tensor of another shape
-// or type, and anything malformed is an error of kind fault.Data that names the tensor, what was expected
-// and what was found. Pickles (.bin, .pt) are refused: to load one is to run the code in it.
+// Import loads a discriminator's folder and its generator's ("" for none). A lone folder that holds a
+// generator's head and no discriminator's is a model of model.ObjectiveMLM. A head or a whole generator may be
+// missing; a hole in an encoder, a tensor of another shape or type, and anything malformed is an error of
+// kind fault.Data that names the tensor, what was expected and what was found. Pickles (.bin, .pt) are refused:
+// to load one is to run the code in it.
 func Import(discriminatorFolder, generatorFolder string) (*Pair, error) {
 	disc, err := readFolder(discriminator, discriminatorFolder)
 	if err != nil {
@@ -41,9 +44,12 @@ func Import(discriminatorFolder, generatorFolder string) (*Pair, error) {
 			return nil, err
 		}
 		folders[generator] = gen
-		if p.Config, err = pair(&disc.config, &gen.config); err != nil {
+		if p.Config, err = join(disc, gen); err != nil {
 			return nil, err
 		}
+	} else if disc.holds(generatorHead) && !disc.holds(discriminatorHead) {
+		disc.side, folders[generator] = generator, disc
+		p.Config.Objective = model.ObjectiveMLM
 	}
 	if err := p.Config.Validate(); err != nil {
 		return nil, fault.New(fault.Data, "hf: %s: %v", filepath.Join(discriminatorFolder, configName), err)
@@ -51,10 +57,9 @@ func Import(discriminatorFolder, generatorFolder string) (*Pair, error) {
 	if err := p.pick(folders); err != nil {
 		return nil, err
 	}
-	for _, s := range []side{discriminator, generator} {
-		if f := folders[s]; f != nil {
-			p.leftovers(f, disc)
-		}
+	p.leftovers(disc, disc)
+	if gen := folders[generator]; gen != nil && gen != disc {
+		p.leftovers(gen, disc)
 	}
 	return p, nil
 }
@@ -69,6 +74,45 @@ func Read(discriminatorFolder, generatorFolder string) (model.Config, map[string
 		return p.Config, nil, fault.New(fault.Data, "hf: %d tensors are missing, among them %s", len(p.Missing), p.Missing[0])
 	}
 	return p.Config, p.Weights, nil
+}
+
+// join makes one configuration of a pair's two, and of what their weights have in common.
+func join(disc, gen *folder) (model.Config, error) {
+	for _, f := range []*folder{disc, gen} {
+		if err := f.checkSide(); err != nil {
+			return model.Config{}, err
+		}
+	}
+	c, err := pair(&disc.config, &gen.config)
+	if err == nil {
+		c.Sharing = sharing(disc, gen, &c)
+	}
+	return c, err
+}
+
+// sharing tells what two folders have in common: everything, the embeddings, or nothing. What the generator's
+// folder leaves out is the discriminator's.
+func sharing(disc, gen *folder, c *model.Config) string {
+	embeddingsToo, layersToo := true, c.DiscriminatorEncoder() == c.GeneratorEncoder()
+	for _, w := range c.Weights() {
+		s, name := split(w.Name)
+		a, b := disc.lookup(name), gen.lookup(name)
+		same := a != nil && (b == nil || sameNumbers(a, b))
+		switch {
+		case s != discriminator || !strings.HasPrefix(name, encoderPrefix):
+		case strings.HasPrefix(name, embeddings):
+			embeddingsToo = embeddingsToo && (same || a == nil)
+		default:
+			layersToo = layersToo && same && b != nil
+		}
+	}
+	switch {
+	case !embeddingsToo:
+		return model.SharingNone
+	case layersToo:
+		return model.SharingAll
+	}
+	return model.SharingEmbeddings
 }
 
 // folder is one side's folder.
@@ -100,18 +144,18 @@ func readFolder(s side, path string) (*folder, error) {
 	for i := range file.Tensors {
 		f.tensors[file.Tensors[i].Name] = &file.Tensors[i]
 	}
-	return f, f.checkSide()
+	return f, nil
 }
 
 // checkSide refuses a folder that holds the other side of a pair.
 func (f *folder) checkSide() error {
-	own, other := "discriminator_predictions.dense.weight", "generator_predictions.dense.weight"
+	own, other := discriminatorHead, generatorHead
 	if f.side == generator {
 		own, other = other, own
 	}
-	if f.tensors[other] != nil && f.tensors[own] == nil {
+	if f.holds(other) && !f.holds(own) {
 		return fault.New(fault.Data, "hf: %s has %s and no %s: it is no %s; give the discriminator's folder first and the generator's as the generator",
-			f.path, other, own, strings.TrimSuffix(string(f.side), "."))
+			f.path, tensorNames(f.config.ModelType, other)[0], own, strings.TrimSuffix(string(f.side), "."))
 	}
 	return nil
 }
@@ -142,36 +186,37 @@ func noWeights(path string) error {
 	return fault.New(fault.Data, "hf: %s holds no %s", path, weightsName)
 }
 
-// find looks a weight up by its name behind the side, and marks it as used.
-func (f *folder) find(name string) *safetensors.Tensor {
+// lookup finds a weight by its name behind the side.
+func (f *folder) lookup(name string) *safetensors.Tensor {
 	for _, candidate := range tensorNames(f.config.ModelType, name) {
 		if t := f.tensors[candidate]; t != nil {
-			f.used[candidate] = true
 			return t
 		}
 	}
 	return nil
 }
 
+func (f *folder) holds(name string) bool { return f.lookup(name) != nil }
+
 // pick takes the model's weights from the folders.
 func (p *Pair) pick(folders map[side]*folder) error {
 	var holes []string
 	for _, w := range p.Config.Weights() {
-		s := sideOf(w.Name)
-		name := strings.TrimPrefix(w.Name, string(s))
+		s, name := split(w.Name)
 		f := folders[s]
 		if f == nil {
 			p.Missing = append(p.Missing, w.Name)
 			continue
 		}
-		t := f.find(name)
+		t := f.lookup(name)
 		if t == nil {
-			if strings.HasPrefix(name, "electra.") {
+			if strings.HasPrefix(name, encoderPrefix) {
 				holes = append(holes, fmt.Sprintf("%s %v", tensorNames(f.config.ModelType, name)[0], w.Shape))
 			}
 			p.Missing = append(p.Missing, w.Name)
 			continue
 		}
+		f.used[t.Name] = true
 		if !slices.Equal(t.Shape, w.Shape) {
 			return fault.New(fault.Data, "hf: %s: tensor %s has shape %v; %s asks for %v", f.path, t.Name, t.Shape, configName, w.Shape)
 		}
@@ -185,13 +230,6 @@ func (p *Pair) pick(folders map[side]*folder) error {
 		return fault.New(fault.Data, "hf: %d tensors of the encoder that %s describes are missing: %s", len(holes), configName, clipList(holes, 5))
 	}
 	return nil
-}
-
-func sideOf(name string) side {
-	if strings.HasPrefix(name, string(generator)) {
-		return generator
-	}
-	return discriminator
 }
 
 // clipList joins a list, the first n of it.
@@ -209,7 +247,7 @@ func (p *Pair) leftovers(f, disc *folder) {
 		if f.used[name] {
 			continue
 		}
-		of, original := f.copyOf(name, disc)
+		of, original := p.copyOf(name, f, disc)
 		switch {
 		case original == nil:
 			p.Unused = append(p.Unused, string(f.side)+name)
@@ -221,24 +259,33 @@ func (p *Pair) leftovers(f, disc *folder) {
 	slices.Sort(p.Differs)
 }
 
-// copyOf names the tensor that the tensor of this name is a copy of in a model whose embeddings are shared.
-func (f *folder) copyOf(name string, disc *folder) (string, *safetensors.Tensor) {
+// copyOf names the tensor that a folder's tensor of this name, which was not taken, ought to be a copy of.
+func (p *Pair) copyOf(name string, f, disc *folder) (string, *safetensors.Tensor) {
 	switch name {
 	case "generator_lm_head.weight", "predictions.decoder.weight":
-		return "the word table", disc.find(embeddings + "word_embeddings.weight")
+		if table := f.lookup(embeddings + "word_embeddings.weight"); table != nil {
+			return "the word table", table
+		}
+		return "the word table", disc.lookup(embeddings + "word_embeddings.weight")
 	case "predictions.decoder.bias":
-		return "predictions.bias", f.find("generator_lm_head.bias")
+		return "predictions.bias", f.lookup("generator_lm_head.bias")
 	}
-	bare := strings.TrimPrefix(name, f.config.ModelType+".")
-	if f.side == generator && strings.HasPrefix(bare, "embeddings.") {
-		return "the discriminator's", disc.find("electra." + bare)
+	bare := encoderPrefix + strings.TrimPrefix(name, f.config.ModelType+".")
+	if f != disc && borrows(&p.Config, f.side, bare) {
+		return "the discriminator's", disc.lookup(bare)
 	}
 	return "", nil
 }
 
+// sameNumbers tells whether two tensors hold the same numbers, of whatever types.
 func sameNumbers(a, b *safetensors.Tensor) bool {
+	if !slices.Equal(a.Shape, b.Shape) {
+		return false
+	}
+	if a.DType == b.DType {
+		return bytes.Equal(a.Data, b.Data)
+	}
 	x, errX := a.Float32s()
 	y, errY := b.Float32s()
-	return errX == nil && errY == nil && slices.Equal(a.Shape, b.Shape) &&
-		slices.EqualFunc(x, y, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+	return errX == nil && errY == nil && slices.EqualFunc(x, y, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }

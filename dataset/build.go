@@ -1,13 +1,13 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"elektron/dataset/corpus"
@@ -39,14 +39,13 @@ const (
 	// DefaultDuplicateMemory is enough for the latest 12.6 million different documents and long paragraphs, about
 	// 6 GB of text; where there are more, what is older is forgotten.
 	DefaultDuplicateMemory = 256 << 20
-	// MaxValidTokens bounds the held-out split of large corpora.
-	MaxValidTokens = 1 << 20
 	// MinDuplicateBytes is the length from which a repeated sentence or paragraph is dropped. Shorter ones
 	// (headings, "Yes.") are a part of their text wherever they stand.
 	MinDuplicateBytes = 32
 )
 
-func (o BuildOptions) withDefaults() BuildOptions {
+// Resolved fills in the defaults. Options that cannot be right are a fault.Usage error.
+func (o BuildOptions) Resolved() (BuildOptions, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -59,7 +58,10 @@ func (o BuildOptions) withDefaults() BuildOptions {
 	if o.ShardTokens <= 0 {
 		o.ShardTokens = defaultShardTokens
 	}
-	return o
+	if !(o.ValidShare > 0 && o.ValidShare < 1) {
+		return o, fault.New(fault.Usage, "dataset: held-out share %v is not between 0 and 1; the default is %v", o.ValidShare, DefaultValidShare)
+	}
+	return o, nil
 }
 
 // text says how text is normalised: as the vocabulary's file states, cased where the user asks for it.
@@ -70,67 +72,46 @@ func (o BuildOptions) text() wordpiece.Options {
 }
 
 // Build tokenises a corpus into a folder of shards: train/, valid/, vocab.txt, manifest.json, and report.json and
-// lengths.png for people. Files are
-// read and tokenised in parallel; the folder's bytes depend on text, vocabulary and options only. Documents and
-// long sentences that came before are dropped and counted (and documents that resemble one, on request), and so are sentences without a token. The folder
-// appears whole or not at all; one that is there already is left alone, which is an error. progress gets
-// a line now and then; nil means silence.
+// lengths.png for people. Files are read and tokenised in parallel; the folder's bytes depend on text, vocabulary and
+// options only. Documents and long sentences that came before are dropped and counted (and documents that resemble
+// one, on request), and so are sentences without a token. The folder appears whole or not at all; one that is there
+// already is left alone, which is an error. progress gets a line now and then; nil means silence.
 func Build(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress func(string)) (*Manifest, error) {
-	o = o.withDefaults()
-	if !(o.ValidShare > 0 && o.ValidShare < 1) {
-		return nil, fault.New(fault.Usage, "dataset: held-out share %v is not between 0 and 1; the default is %v", o.ValidShare, DefaultValidShare)
-	}
-	if blob.IsRemote(o.Folder) {
-		return buildRemote(ctx, text, o, progress)
-	}
-	temporary, err := beginFolder(o.Folder)
+	o, err := o.Resolved()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(temporary) // after the rename there is nothing left of it
-	m, err := buildInto(ctx, temporary, text, o, progress)
+	folder, err := BeginFolder(ctx, o.Folder)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Rename(temporary, o.Folder); err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "dataset: the finished shards cannot get their place")
+	defer folder.Abandon(ctx)
+	m, err := buildInto(ctx, folder.Work, text, o, progress)
+	if err != nil {
+		return nil, err
 	}
-	return m, nil
+	return m, folder.Publish()
 }
 
-// beginFolder makes a hidden folder beside the one that is to be built.
-func beginFolder(folder string) (temporary string, err error) {
-	entries, err := os.ReadDir(folder)
-	if err == nil && len(entries) == 0 {
-		err = os.Remove(folder) // an empty folder may be replaced
-	} else if err == nil {
-		err = fault.New(fault.Usage, "dataset: %s: exists already and is not empty; name another folder, or remove it first", folder)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	parent, name := filepath.Split(filepath.Clean(folder))
-	if err == nil && parent != "" {
-		err = os.MkdirAll(parent, 0o777)
-	}
-	if err == nil {
-		temporary, err = os.MkdirTemp(filepath.Clean(parent), buildingPrefix(name))
-	}
-	return temporary, fault.Wrap(fault.Storage, err, "dataset: no place for the shards")
-}
-
-// buildingPrefix begins the names of unfinished builds of a folder.
-func buildingPrefix(name string) string { return "." + name + ".building-" }
-
-// buildInto writes everything into an empty folder, the manifest last.
+// buildInto writes everything into an empty folder, the manifest last. For a bucket all of it is made here first.
 func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildOptions, progress func(string)) (*Manifest, error) {
-	if err := os.Chmod(folder, 0o755); err != nil { // MkdirTemp makes it private
-		return nil, fault.Wrap(fault.Storage, err, "dataset: no place for the shards")
+	if blob.IsRemote(folder) {
+		temporary, err := os.MkdirTemp("", "elektron-shards-")
+		if err != nil {
+			return nil, fault.Wrap(fault.Storage, err, "dataset: no place for the shards")
+		}
+		defer os.RemoveAll(temporary) // copied by then
+		m, err := buildInto(ctx, temporary, text, o, progress)
+		if err != nil {
+			return nil, err
+		}
+		return m, upload(ctx, folder, temporary)
 	}
 	config := shard.Config{VocabularyHash: o.Vocabulary.Hash(), VocabularySize: o.Vocabulary.Size()}
 	b := &builder{
-		options: o, seen: newHashSet(o.DuplicateMemory),
-		train: &splitWriter{folder: filepath.Join(folder, trainFolder), config: config, limit: o.ShardTokens},
-		valid: &splitWriter{folder: filepath.Join(folder, validFolder), config: config, limit: o.ShardTokens},
+		options: o, seen: newHashSet(o.DuplicateMemory), held: NewHeldOut(o.ValidShare), waiting: map[uint64]waiting{},
+		train: &splitWriter{folder: folder, split: TrainFolder, config: config, limit: o.ShardTokens},
+		valid: &splitWriter{folder: folder, split: ValidFolder, config: config, limit: o.ShardTokens},
 	}
 	defer b.abort()
 	defer b.seen.close()
@@ -140,28 +121,16 @@ func buildInto(ctx context.Context, folder string, text *corpus.Corpus, o BuildO
 	if err := text.NoText(); err != nil {
 		return nil, err
 	}
-	if err := b.finish(); err != nil {
+	if err := b.finish(ctx); err != nil {
 		return nil, err
 	}
-	if err := o.Vocabulary.Save(filepath.Join(folder, vocabularyFile)); err != nil {
-		return nil, err
-	}
-	counts := text.Counts()
-	b.report.Files, b.report.Bytes, b.report.InvalidBytes = counts.Files, counts.TextBytes, counts.InvalidBytes
-	b.report.Warnings = counts.Warnings()
+	b.report.AddCounts(text.Counts())
 	if b.seen.generations > 0 {
 		b.report.Warnings = append(b.report.Warnings, fmt.Sprintf(
 			"duplicates that are further apart than %d different documents and paragraphs may have been kept; more memory finds them (--duplicate-memory)", b.seen.reach()))
 	}
-	m := &Manifest{
-		Format: manifestFormat, Source: o.Source, Text: o.text(), Examples: text.HoldsTokens(), ValidShare: o.ValidShare,
-		VocabularyHash: config.VocabularyHash, VocabularySize: config.VocabularySize,
-		Train: b.train.written, Valid: b.valid.written, Report: b.report,
-	}
-	if err := m.writeReport(folder); err != nil {
-		return nil, err
-	}
-	return m, m.write(folder)
+	m := NewManifest(o, text.HoldsTokens(), b.train.written, b.valid.written, b.report)
+	return m, m.Write(ctx, folder, o.Vocabulary)
 }
 
 // builder takes the documents in the order of the text, so that what it decides does not depend on the
@@ -173,14 +142,14 @@ type builder struct {
 	train   *splitWriter
 	valid   *splitWriter
 
-	spare placed // the document with the smallest draw so far, which waits for finish
+	held    *HeldOut
+	waiting map[uint64]waiting // documents that may be held out, by their draw
 }
 
-// placed is a document on its way to a split.
-type placed struct {
-	sentences [][]int32
-	tokens    int
-	draw      uint64 // from its text
+// waiting is a document whose split is not known yet.
+type waiting struct {
+	Kept
+	number int64 // of the document in the text
 }
 
 // progressInterval is the time between two lines of progress.
@@ -193,7 +162,7 @@ func (b *builder) addAll(ctx context.Context, text *corpus.Corpus, progress func
 			return err
 		}
 		for _, d := range c.tokenized {
-			if err := b.add(d); err != nil {
+			if err := b.add(ctx, d); err != nil {
 				return err
 			}
 		}
@@ -208,10 +177,11 @@ func (b *builder) addAll(ctx context.Context, text *corpus.Corpus, progress func
 }
 
 // add drops what is to be dropped of a document and gives the rest its place.
-func (b *builder) add(d document) error {
+func (b *builder) add(ctx context.Context, d Document) error {
 	b.report.Documents++
-	b.report.Sentences += int64(len(d.sentences))
-	if b.seen.add(d.hash) {
+	b.report.Sentences += int64(len(d.Sentences))
+	draw := drawOf(d.Hash)
+	if _, waits := b.waiting[draw]; b.seen.add(d.Hash) || waits { // what waits may be forgotten otherwise
 		b.report.DuplicateDocuments++
 		return nil
 	}
@@ -219,37 +189,24 @@ func (b *builder) add(d document) error {
 		b.report.NearDuplicateDocuments++
 		return nil
 	}
-	kept, tokens := make([][]int32, 0, len(d.sentences)), 0
-	for _, s := range d.sentences {
-		switch {
-		case len(s.ids) == 0:
-			b.report.EmptySentences++
-		case s.bytes >= MinDuplicateBytes && b.seen.add(s.hash):
-			b.report.DuplicateSentences++
-		default:
-			kept = append(kept, s.ids)
-			b.report.SentenceLengths.add(len(s.ids))
-			tokens += len(s.ids)
-			b.report.UnknownTokens += int64(s.unknown)
-		}
-	}
-	if tokens == 0 {
-		b.report.EmptyDocuments++
+	kept := b.report.Keep(d, func(i int) bool { return b.seen.add(d.Sentences[i].Hash) })
+	if len(kept.Sentences) == 0 {
 		return nil
 	}
-	b.report.Tokens += int64(tokens)
-	b.report.DocumentLengths.add(tokens)
-	next := placed{kept, tokens, hash(0, 0, siteSplit, d.hash)}
-	if b.spare.tokens == 0 || next.draw < b.spare.draw {
-		next, b.spare = b.spare, next
+	b.waiting[draw] = waiting{kept, b.report.Documents}
+	for _, free := range b.held.Add(Ticket{draw, kept.Tokens()}) {
+		if err := b.train.write(ctx, b.waiting[free].Sentences); err != nil {
+			return err
+		}
+		delete(b.waiting, free)
 	}
-	return b.place(next)
+	return nil
 }
 
 // resembles tells whether a document shares a band with an earlier one. All its bands are remembered, so that chains
 // of documents that resemble each other leave only the first.
-func (b *builder) resembles(d document) (is bool) {
-	for _, band := range d.bands {
+func (b *builder) resembles(d Document) (is bool) {
+	for _, band := range d.Bands {
 		if b.seen.add(band) {
 			is = true
 		}
@@ -257,64 +214,26 @@ func (b *builder) resembles(d document) (is bool) {
 	return is
 }
 
-// isHeldOut tells whether a document is to be held out: its draw is below the share, and there is room.
-// Draws depend on the text of the document alone, so neither other files nor another order of them
-// move it from one side to the other.
-func (b *builder) isHeldOut(d placed) bool {
-	return float64(d.draw) < b.options.ValidShare*0x1p64 && b.valid.written.Tokens+int64(d.tokens) <= MaxValidTokens
-}
-
-func (b *builder) place(d placed) error {
-	if b.isHeldOut(d) {
-		return b.valid.write(d.sentences)
-	}
-	return b.train.write(d.sentences)
-}
-
-// minValidTokens is what the held-out split has at least, where the corpus has twice as many.
-const minValidTokens = 1024
-
-// finish places the spare document, which makes sure that neither split is empty. Where no document was drawn
-// it is held out: all of it or, where it is long, its end, so that training keeps at least half of the
-// text and a corpus of one document can be split as well.
-func (b *builder) finish() error {
-	if b.report.Tokens < 2 {
-		return fault.New(fault.Data, "dataset: the text has %d tokens after normalisation and without duplicates, too few for one example; add more text", b.report.Tokens)
-	}
-	held := 0
-	switch total := float64(b.report.Tokens); {
-	case b.isHeldOut(b.spare) && b.train.written.Tokens > 0:
-		held = b.spare.tokens
-	case b.valid.written.Tokens == 0:
-		held = int(min(max(b.options.ValidShare*total, minValidTokens), MaxValidTokens, total/2))
-	}
-	head, tail := splitTail(b.spare.sentences, held)
-	if err := b.train.write(head); err != nil {
+// finish places the documents that wait, in the order of the text.
+func (b *builder) finish(ctx context.Context) error {
+	if err := b.report.Enough(); err != nil {
 		return err
 	}
-	if err := b.valid.write(tail); err != nil {
-		return err
+	rule := b.held.Rule()
+	left := slices.SortedFunc(maps.Values(b.waiting), func(x, y waiting) int { return cmp.Compare(x.number, y.number) })
+	for _, d := range left {
+		train, valid := rule.Split(d.Kept)
+		if err := b.train.write(ctx, train); err != nil {
+			return err
+		}
+		if err := b.valid.write(ctx, valid); err != nil {
+			return err
+		}
 	}
 	if err := b.train.close(); err != nil {
 		return err
 	}
 	return b.valid.close()
-}
-
-// splitTail cuts the last n tokens, or all, off a document.
-func splitTail(sentences [][]int32, n int) (head, tail [][]int32) {
-	i := len(sentences)
-	for i > 0 && n >= len(sentences[i-1]) {
-		i--
-		n -= len(sentences[i])
-	}
-	if i == 0 || n == 0 {
-		return sentences[:i], sentences[i:]
-	}
-	last := sentences[i-1]
-	cut := len(last) - n
-	head = append(append(head, sentences[:i-1]...), last[:cut])
-	return head, append(append(tail, last[cut:]), sentences[i:]...)
 }
 
 func (b *builder) abort() {
@@ -324,7 +243,8 @@ func (b *builder) abort() {
 
 // splitWriter writes the shards of one split, each up to a number of tokens.
 type splitWriter struct {
-	folder  string
+	folder  string // of all shards
+	split   string
 	config  shard.Config
 	limit   int
 	current *shard.Writer // nil between shards
@@ -332,12 +252,12 @@ type splitWriter struct {
 }
 
 // write appends a document. One without sentences is nothing.
-func (w *splitWriter) write(sentences [][]int32) error {
+func (w *splitWriter) write(ctx context.Context, sentences [][]int32) error {
 	if len(sentences) == 0 {
 		return nil
 	}
 	if w.current == nil {
-		if err := w.begin(); err != nil {
+		if err := w.begin(ctx); err != nil {
 			return err
 		}
 	}
@@ -355,11 +275,8 @@ func (w *splitWriter) write(sentences [][]int32) error {
 	return nil
 }
 
-func (w *splitWriter) begin() (err error) {
-	if err := os.MkdirAll(w.folder, 0o777); err != nil {
-		return fault.Wrap(fault.Storage, err, "dataset: no place for the shards")
-	}
-	w.current, err = shard.Create(filepath.Join(w.folder, fmt.Sprintf("%05d%s", w.written.Shards, shard.Extension)), w.config)
+func (w *splitWriter) begin(ctx context.Context) (err error) {
+	w.current, err = shard.Create(ctx, ShardPath(w.folder, w.split, w.written.Shards), w.config)
 	w.written.Shards++
 	return err
 }

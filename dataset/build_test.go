@@ -146,7 +146,7 @@ func TestBuildKeepsTheText(t *testing.T) {
 		want[fmt.Sprint(tokenizer.Encode(strings.Join(d.Sentences, " ")))]++
 		documents++
 	}
-	for _, split := range []string{trainFolder, validFolder} {
+	for _, split := range []string{TrainFolder, ValidFolder} {
 		for _, tokens := range documentsOf(t, filepath.Join(folder, split)) {
 			got[fmt.Sprint(tokens)]++
 		}
@@ -245,10 +245,10 @@ func TestHeldOutSplit(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := map[string]bool{}
-	for _, d := range documentsOf(t, filepath.Join(folder, validFolder)) {
+	for _, d := range documentsOf(t, filepath.Join(folder, ValidFolder)) {
 		held[fmt.Sprint(d)] = true
 	}
-	for _, d := range documentsOf(t, filepath.Join(halfFolder, validFolder)) {
+	for _, d := range documentsOf(t, filepath.Join(halfFolder, ValidFolder)) {
 		if !held[fmt.Sprint(d)] {
 			t.Fatal("a document is held out of half of the files, but not of all of them")
 		}

@@ -150,7 +150,7 @@ func (m *Manifest) print(c *cli.Context, folder string) error {
 	for _, split := range []struct {
 		name string
 		Split
-	}{{trainFolder, m.Train}, {validFolder, m.Valid}} {
+	}{{TrainFolder, m.Train}, {ValidFolder, m.Valid}} {
 		fmt.Fprintf(c.App.Writer, "%s: %d shards, %d documents, %d sentences, %d tokens\n",
 			filepath.Join(folder, split.name), split.Shards, split.Documents, split.Sentences, split.Tokens)
 	}
@@ -214,9 +214,9 @@ func runInspect(c *cli.Context) error {
 	if len(p.Skipped) > 0 {
 		fmt.Fprintf(c.App.Writer, "left out: %d damaged shards\n", len(p.Skipped))
 	}
-	d, split := p.Train, trainFolder
+	d, split := p.Train, TrainFolder
 	if c.Bool("valid") {
-		d, split = p.Valid, validFolder
+		d, split = p.Valid, ValidFolder
 	}
 	fmt.Fprintf(c.App.Writer, "\nexamples of %s at sequence length %d\n%v\n", split, o.SeqLen, d.Statistics())
 	return d.show(c, p.Vocabulary, c.Int64("step"), c.Int("examples"))

@@ -23,12 +23,12 @@ func (d *Dataset) Export(ctx context.Context, folder string, v *wordpiece.Vocabu
 	if files < 1 || int64(files) > d.Examples() {
 		return fault.New(fault.Usage, "dataset: %d examples cannot fill %d files; choose 1 to %d", d.Examples(), files, d.Examples())
 	}
-	temporary, err := beginFolder(folder)
+	made, err := BeginFolder(ctx, folder)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temporary) // after the rename there is nothing left of it
-	records := filepath.Join(temporary, recordsFolder)
+	defer made.Abandon(ctx)
+	records := filepath.Join(made.Work, recordsFolder)
 	if err := os.Mkdir(records, 0o777); err != nil {
 		return fault.Wrap(fault.Storage, err, "dataset: no place for the examples")
 	}
@@ -39,13 +39,10 @@ func (d *Dataset) Export(ctx context.Context, folder string, v *wordpiece.Vocabu
 			return fault.Wrap(fault.Storage, err, "dataset: examples cannot be written")
 		}
 	}
-	if err := v.Save(filepath.Join(temporary, vocabularyFile)); err != nil {
+	if err := v.Save(filepath.Join(made.Work, vocabularyFile)); err != nil {
 		return err
 	}
-	if err := os.Chmod(temporary, 0o755); err != nil {
-		return fault.Wrap(fault.Storage, err, "dataset: no place for the examples")
-	}
-	return fault.Wrap(fault.Storage, os.Rename(temporary, folder), "dataset: the finished examples cannot get their place")
+	return made.Publish()
 }
 
 // exportFile writes the examples at places [from, to) of the first epoch.

@@ -65,7 +65,7 @@ func TestMinhashFindsResemblance(t *testing.T) {
 			}
 			s := resemblance(a, b)
 			expected += (1 - math.Pow(1-math.Pow(s, bandRows), bands)) / pairs
-			first, second := m.bands([]sentence{{ids: a}}), m.bands([]sentence{{ids: b[:100]}, {ids: b[100:]}}) // sentences do not matter
+			first, second := m.bands([]Sentence{{IDs: a}}), m.bands([]Sentence{{IDs: b[:100]}, {IDs: b[100:]}}) // sentences do not matter
 			for i := range first {
 				if first[i] == second[i] {
 					found++
@@ -154,7 +154,7 @@ func BenchmarkMinhash(b *testing.B) {
 	}
 	b.SetBytes(int64(len(ids)))
 	for b.Loop() {
-		m.bands([]sentence{{ids: ids}})
+		m.bands([]Sentence{{IDs: ids}})
 	}
 }
 

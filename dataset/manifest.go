@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,19 +9,29 @@ import (
 	"os"
 	"path/filepath"
 
+	"elektron/dataset/corpus"
+	"elektron/dataset/shard"
 	"elektron/dataset/wordpiece"
+	"elektron/internal/blob"
 	"elektron/internal/fault"
-
-	"github.com/google/renameio/v2"
 )
 
 // What a folder of built shards holds.
 const (
 	manifestFile   = "manifest.json"
 	vocabularyFile = "vocab.txt"
-	trainFolder    = "train"
-	validFolder    = "valid"
 )
+
+// The splits: folders of the shards in a folder of built shards.
+const (
+	TrainFolder = "train"
+	ValidFolder = "valid"
+)
+
+// ShardPath names a shard of a split, by its number from 0, in a folder of built shards, here or in a bucket.
+func ShardPath(folder, split string, number int) string {
+	return fmt.Sprintf("%s/%s/%05d%s", folder, split, number, shard.Extension)
+}
 
 // manifestFormat is the version of the folder's layout. Another one is not read.
 const manifestFormat = 1
@@ -66,6 +77,41 @@ type Report struct {
 	Warnings               []string `json:"warnings,omitempty"`
 }
 
+// Add adds the counts of o, of other documents, to r.
+func (r *Report) Add(o Report) {
+	r.Files += o.Files
+	r.Bytes += o.Bytes
+	r.Documents += o.Documents
+	r.Sentences += o.Sentences
+	r.Tokens += o.Tokens
+	r.UnknownTokens += o.UnknownTokens
+	r.DuplicateDocuments += o.DuplicateDocuments
+	r.NearDuplicateDocuments += o.NearDuplicateDocuments
+	r.DuplicateSentences += o.DuplicateSentences
+	r.EmptySentences += o.EmptySentences
+	r.EmptyDocuments += o.EmptyDocuments
+	r.InvalidBytes += o.InvalidBytes
+	r.DocumentLengths.merge(o.DocumentLengths)
+	r.SentenceLengths.merge(o.SentenceLengths)
+	r.Warnings = append(r.Warnings, o.Warnings...)
+}
+
+// AddCounts adds what reading the text has counted and no document shows.
+func (r *Report) AddCounts(c corpus.Counts) {
+	r.Files += c.Files
+	r.Bytes += c.TextBytes
+	r.InvalidBytes += c.InvalidBytes
+	r.Warnings = append(r.Warnings, c.Warnings()...)
+}
+
+// Enough is the fault.Data error of a corpus of which not even one example can be made.
+func (r Report) Enough() error {
+	if r.Tokens >= 2 {
+		return nil
+	}
+	return fault.New(fault.Data, "dataset: the text has %d tokens after normalisation and without duplicates, too few for one example; add more text", r.Tokens)
+}
+
 // UnknownRate is the share of [UNK] among the tokens.
 func (r Report) UnknownRate() float64 { return float64(r.UnknownTokens) / float64(max(1, r.Tokens)) }
 
@@ -101,13 +147,40 @@ func ReadManifest(folder string) (*Manifest, error) {
 	return &m, nil
 }
 
-// write puts the manifest into folder.
-func (m *Manifest) write(folder string) error {
+// NewManifest describes shards that were built with these options. examples tells that their documents are finished
+// pre-training examples.
+func NewManifest(o BuildOptions, examples bool, train, valid Split, report Report) *Manifest {
+	return &Manifest{
+		Format: manifestFormat, Source: o.Source, Text: o.text(), Examples: examples, ValidShare: o.ValidShare,
+		VocabularyHash: o.Vocabulary.Hash(), VocabularySize: o.Vocabulary.Size(), Train: train, Valid: valid, Report: report,
+	}
+}
+
+// Write writes what a folder of shards, here or in a bucket, holds beside them: the vocabulary, the report for people and,
+// last, the manifest.
+func (m *Manifest) Write(ctx context.Context, folder string, v *wordpiece.Vocabulary) error {
+	if blob.IsRemote(folder) {
+		temporary, err := os.MkdirTemp("", "elektron-manifest-")
+		if err != nil {
+			return fault.Wrap(fault.Storage, err, "dataset: no place for the manifest")
+		}
+		defer os.RemoveAll(temporary) // copied by then
+		if err := m.Write(ctx, temporary, v); err != nil {
+			return err
+		}
+		return upload(ctx, folder, temporary)
+	}
+	if err := v.Save(filepath.Join(folder, vocabularyFile)); err != nil {
+		return err
+	}
+	if err := m.writeReport(folder); err != nil {
+		return err
+	}
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "dataset: manifest")
 	}
-	return fault.Wrap(fault.Storage, renameio.WriteFile(filepath.Join(folder, manifestFile), append(data, '\n'), 0o644), "dataset: writing the manifest")
+	return blob.WriteFile(filepath.Join(folder, manifestFile), append(data, '\n'))
 }
 
 // vocabulary loads the copy of the vocabulary that lies beside the shards.

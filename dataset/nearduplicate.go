@@ -29,14 +29,14 @@ func newMinhash() *minhash {
 
 // bands gives a hash of each band of a document; documents whose hashes agree anywhere are near-duplicates. A document
 // of less tokens than a shingle is one shingle.
-func (m *minhash) bands(sentences []sentence) []uint64 {
+func (m *minhash) bands(sentences []Sentence) []uint64 {
 	for i := range m.minima {
 		m.minima[i] = 1<<32 - 1
 	}
 	var window [shingleTokens]uint64
 	n := 0
 	for _, s := range sentences {
-		for _, id := range s.ids {
+		for _, id := range s.IDs {
 			window[n%shingleTokens] = mix64(uint64(id) + golden)
 			if n++; n >= shingleTokens {
 				m.shingle(&window, n)

@@ -159,7 +159,10 @@ func prepareText(ctx context.Context, o Options, progress func(string)) (*Prepar
 	if err != nil {
 		return nil, err
 	}
-	build := BuildOptions{Vocabulary: v, Cased: o.Cased, Workers: o.Workers, ValidShare: o.ValidShare, Source: source}.withDefaults()
+	build, err := BuildOptions{Vocabulary: v, Cased: o.Cased, Workers: o.Workers, ValidShare: o.ValidShare, Source: source}.Resolved()
+	if err != nil {
+		return nil, err
+	}
 	build.Folder = filepath.Join(cache, "shards-"+digest(manifestFormat, source, v.Hash(), build.text(), build.ValidShare))
 	if IsBuilt(build.Folder) {
 		p, err := openFolders(ctx, []Source{{Folder: build.Folder}}, o, progress)
@@ -191,7 +194,7 @@ func lock(ctx context.Context, path string, progress func(string)) (unlock func(
 
 // rebuild builds the shards of a cache anew. What killed processes have left of such a build goes first.
 func rebuild(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress func(string)) error {
-	old, err := filepath.Glob(filepath.Join(filepath.Dir(o.Folder), buildingPrefix(filepath.Base(o.Folder))+"*"))
+	old, err := filepath.Glob(filepath.Join(filepath.Dir(o.Folder), workPrefix(filepath.Base(o.Folder))+"*"))
 	for _, folder := range append(old, o.Folder) {
 		err = errors.Join(err, os.RemoveAll(folder))
 	}

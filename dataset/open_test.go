@@ -216,7 +216,7 @@ func TestIndexCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := shard.OpenSet(filepath.Join(folder, trainFolder))
+	set, err := shard.OpenSet(filepath.Join(folder, TrainFolder))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestPrepareRemovesUnfinishedBuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := filepath.Join(o.CacheDir, buildingPrefix(filepath.Base(p.Sources[0].Folder))+"123")
+	left := filepath.Join(o.CacheDir, workPrefix(filepath.Base(p.Sources[0].Folder))+"123")
 	if err := os.Rename(p.Sources[0].Folder, left); err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestBatchOfDamagedShard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(folder, trainFolder, "00000"+shard.Extension)
+	path := filepath.Join(folder, TrainFolder, "00000"+shard.Extension)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -369,7 +369,7 @@ func TestIndexCacheReadOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := shard.OpenSet(filepath.Join(folder, trainFolder))
+	set, err := shard.OpenSet(filepath.Join(folder, TrainFolder))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +401,7 @@ func TestSkipBadShards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(folder, trainFolder, "00001"+shard.Extension)
+	path := filepath.Join(folder, TrainFolder, "00001"+shard.Extension)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"elektron/dataset/corpus"
-	"elektron/dataset/wordpiece"
 )
 
 // chunkBytes is how much text a worker gets at once, unless one document is larger.
@@ -21,22 +20,7 @@ type chunk struct {
 	bytes     int
 	err       error         // reading or tokenising ended here
 	ready     chan struct{} // closed when a worker is done with it
-	tokenized []document    // what the workers of tokenized make
-}
-
-// document is a document in tokens.
-type document struct {
-	hash      uint64 // of its text
-	sentences []sentence
-	bands     []uint64 // for the search for near-duplicates, where it is asked for
-}
-
-// sentence is a sentence in tokens.
-type sentence struct {
-	hash    uint64 // of its text
-	bytes   int    // of its text
-	ids     []int32
-	unknown int // [UNK] among ids
+	tokenized []Document    // what the workers of tokenized make
 }
 
 // inOrder reads the files of a corpus and processes them, both in parallel, and yields the chunks in the
@@ -138,21 +122,16 @@ func processChunks(ctx context.Context, work <-chan *chunk, process func(*chunk)
 	}
 }
 
-// tokenized is inOrder with a tokeniser a worker.
+// tokenized is inOrder with an encoder a worker.
 func tokenized(ctx context.Context, text *corpus.Corpus, o BuildOptions) iter.Seq2[*chunk, error] {
-	tokenizer := wordpiece.New(o.Vocabulary, o.text())
+	encoder := NewEncoder(o)
 	return inOrder(ctx, text, o.Workers, func() func(*chunk) {
-		t, near := tokenizer.Clone(), newMinhash()
+		e := encoder.Clone()
 		return func(c *chunk) {
-			c.tokenized = make([]document, len(c.documents))
+			c.tokenized = make([]Document, len(c.documents))
 			for i, d := range c.documents {
-				if len(d.Segments) == 0 {
-					c.tokenized[i] = tokenizeDocument(t, d.Sentences)
-				} else if c.tokenized[i], c.err = documentOf(t.Vocabulary(), d); c.err != nil {
+				if c.tokenized[i], c.err = e.Encode(d); c.err != nil {
 					return
-				}
-				if o.NearDuplicates {
-					c.tokenized[i].bands = near.bands(c.tokenized[i].sentences)
 				}
 			}
 		}
@@ -180,42 +159,4 @@ func sentencesOf(ctx context.Context, text *corpus.Corpus, workers int) iter.Seq
 			yield("", err)
 		}
 	}
-}
-
-// tokenizeDocument tokenises sentences into one piece of memory.
-func tokenizeDocument(t *wordpiece.Tokenizer, texts []string) document {
-	d := document{hash: textSeed, sentences: make([]sentence, len(texts))}
-	var ids []int32
-	ends := make([]int, len(texts))
-	for i, text := range texts {
-		h := textHash(text)
-		d.hash = mix64(d.hash + h)
-		d.sentences[i] = sentence{hash: h, bytes: len(text)}
-		ids = t.AppendEncode(ids, text)
-		ends[i] = len(ids)
-	}
-	start, unknown := 0, t.Vocabulary().UnknownID()
-	for i := range d.sentences {
-		s := &d.sentences[i]
-		s.ids, start = ids[start:ends[i]], ends[i]
-		for _, id := range s.ids {
-			if id == unknown {
-				s.unknown++
-			}
-		}
-	}
-	return d
-}
-
-// textSeed keeps the hash of a document of one sentence apart from that of the sentence.
-const textSeed = 0x656c656b74726f6e
-
-// textHash is FNV-1a (64 bits) with a final mix: the same on every machine and at every run. At a hundred million
-// different paragraphs the chance that any two collide is 0.03 %.
-func textHash(text string) uint64 {
-	h := uint64(0xcbf29ce484222325)
-	for i := range len(text) {
-		h = (h ^ uint64(text[i])) * 0x100000001b3
-	}
-	return mix64(h)
 }

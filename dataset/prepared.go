@@ -72,11 +72,11 @@ func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (
 			return err
 		}
 	}
-	if p.Train, err = p.dataset(ctx, trainFolder, o, progress); err != nil {
+	if p.Train, err = p.dataset(ctx, TrainFolder, o, progress); err != nil {
 		return err
 	}
 	o.Seed = validSeed
-	p.Valid, err = p.dataset(ctx, validFolder, o, progress)
+	p.Valid, err = p.dataset(ctx, ValidFolder, o, progress)
 	return err
 }
 

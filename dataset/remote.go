@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	"elektron/dataset/corpus"
 	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
@@ -57,58 +54,19 @@ func fetchFolder(ctx context.Context, name string, manifest blob.Info, cache str
 		return "", err
 	}
 	progress(fmt.Sprintf("copying %s (%d files) into %s", name, len(files), folder))
-	temporary, err := beginFolder(folder)
+	copied, err := BeginFolder(ctx, folder)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(temporary) // after the rename there is nothing left of it
+	defer copied.Abandon(ctx)
 	for _, f := range files {
 		below := filepath.FromSlash(strings.TrimPrefix(f.Name, name+"/"))
 		if !filepath.IsLocal(below) {
 			return "", fault.New(fault.Data, "dataset: %s: cannot be the name of a file here; remove it from the bucket", f.Name)
 		}
-		if err := blob.Copy(ctx, filepath.Join(temporary, below), f.Name); err != nil {
+		if err := blob.Copy(ctx, filepath.Join(copied.Work, below), f.Name); err != nil {
 			return "", err
 		}
 	}
-	return folder, fault.Wrap(fault.Storage, os.Rename(temporary, folder), "dataset: the copied shards cannot get their place")
-}
-
-// buildRemote builds on this machine and copies the folder to a bucket, the manifest last: without it a folder is no
-// folder of shards.
-func buildRemote(ctx context.Context, text *corpus.Corpus, o BuildOptions, progress func(string)) (*Manifest, error) {
-	bucket := strings.TrimRight(o.Folder, "/")
-	there, err := blob.List(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	if len(there) > 0 {
-		return nil, fault.New(fault.Usage, "dataset: %s: exists already and is not empty; name another folder, or remove it first", bucket)
-	}
-	temporary, err := os.MkdirTemp("", "elektron-shards-")
-	if err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "dataset: no place for the shards")
-	}
-	defer os.RemoveAll(temporary) // copied by then
-	o.Folder = filepath.Join(temporary, "shards")
-	m, err := Build(ctx, text, o, progress)
-	if err != nil {
-		return nil, err
-	}
-	files, err := blob.List(ctx, o.Folder)
-	if err != nil {
-		return nil, err
-	}
-	manifest := filepath.Join(o.Folder, manifestFile)
-	files = slices.DeleteFunc(files, func(f blob.Info) bool { return f.Name == manifest })
-	for _, f := range append(files, blob.Info{Name: manifest}) {
-		below, err := filepath.Rel(o.Folder, f.Name)
-		if err != nil {
-			return nil, fault.Wrap(fault.Internal, err, "dataset: copying to %s", bucket)
-		}
-		if err := blob.Copy(ctx, bucket+"/"+filepath.ToSlash(below), f.Name); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
+	return folder, copied.Publish()
 }

@@ -36,6 +36,16 @@ func (l *Lengths) add(n int) {
 	(*l)[place]++
 }
 
+// merge adds the counts of o.
+func (l *Lengths) merge(o Lengths) {
+	for place, n := range o {
+		if place == len(*l) {
+			*l = append(*l, 0)
+		}
+		(*l)[place] += n
+	}
+}
+
 // writeReport writes report.json and lengths.png into a folder.
 func (m *Manifest) writeReport(folder string) error {
 	r := m.Report

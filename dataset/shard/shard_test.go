@@ -35,7 +35,7 @@ func documents(n, vocabulary int) [][][]int32 {
 
 func write(t testing.TB, path string, config Config, docs [][][]int32) {
 	t.Helper()
-	w, err := Create(path, config)
+	w, err := Create(t.Context(), path, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,26 +2,22 @@ package shard
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"hash/crc32"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
 // Writer writes one shard. Nothing is visible under the shard's name before Close has returned nil.
 // A Writer is for one goroutine. Its memory grows by 4 bytes a sentence and 16 a document.
 type Writer struct {
-	path, temporary string
-	file            *os.File // nil after Close or Abort
-	out             *bufio.Writer
-	config          Config
-	idBytes         int
+	path    string
+	file    blob.Writer // nil after Close or Abort
+	out     *bufio.Writer
+	config  Config
+	idBytes int
 
 	starts    []uint64 // first token, first sentence of each document; the last pair is the end
 	sentences []uint32 // lengths in tokens
@@ -34,35 +30,23 @@ type Writer struct {
 	err       error  // the first one, kept so that Close cannot publish a broken file
 }
 
-// Create begins the shard at path, in a hidden temporary file of the same folder. End it with Close, or
-// with Abort, which may also follow Close and then does nothing.
-func Create(path string, config Config) (*Writer, error) {
+// Create begins the shard at path, here or in a bucket, until ctx ends. End it with Close, or with Abort, which may
+// also follow Close and then does nothing.
+func Create(ctx context.Context, path string, config Config) (*Writer, error) {
 	header, err := config.header()
 	if err != nil {
 		return nil, err
 	}
-	file, err := createTemporary(path)
+	file, err := blob.Create(ctx, path)
 	if err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "shard: %s: cannot be created", path)
+		return nil, fault.Wrap(fault.Storage, err, "shard: cannot be created")
 	}
 	w := &Writer{
-		path: path, temporary: file.Name(), file: file, out: bufio.NewWriterSize(file, 256<<10),
+		path: path, file: file, out: bufio.NewWriterSize(file, 256<<10),
 		config: config, idBytes: config.idBytes(), starts: []uint64{0, 0},
 	}
 	w.write(header)
 	return w, nil
-}
-
-// createTemporary makes a new file beside path with the permissions of an ordinary one, which
-// os.CreateTemp would not give.
-func createTemporary(path string) (*os.File, error) {
-	for n := 0; ; n++ {
-		name := fmt.Sprintf(".%s.%d-%d.tmp", filepath.Base(path), os.Getpid(), n)
-		file, err := os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, fs.ErrExist) {
-			return file, err
-		}
-	}
 }
 
 // WriteDocument appends a document: the token ids of its sentences in order. An empty sentence is left
@@ -144,8 +128,8 @@ func (w *Writer) NumTokens() int { return int(w.tokens) }
 // NumDocuments is the number of documents written so far.
 func (w *Writer) NumDocuments() int { return len(w.starts)/2 - 1 }
 
-// Close writes the index and makes the shard visible: flush, fsync, rename, fsync of the folder. After an
-// error (a full disk gives fault.DiskFull) nothing is visible and the temporary file is gone.
+// Close writes the index and makes the shard visible, on the disk too. After an error (a full disk gives
+// fault.DiskFull) nothing is visible and nothing is left.
 func (w *Writer) Close() error {
 	if w.file == nil {
 		return w.err
@@ -155,7 +139,10 @@ func (w *Writer) Close() error {
 		w.writeIndex()
 	}
 	if w.err == nil {
-		w.fail(w.storage(w.publish()))
+		w.fail(w.storage(w.file.Close()))
+	}
+	if w.err == nil {
+		w.file = nil
 	}
 	return w.err
 }
@@ -182,41 +169,12 @@ func (w *Writer) writeIndex() {
 	w.fail(w.storage(w.out.Flush()))
 }
 
-// publish gives the finished file its name.
-func (w *Writer) publish() error {
-	if err := w.file.Sync(); err != nil {
-		return err
-	}
-	if err := w.file.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(w.temporary, w.path); err != nil {
-		return err
-	}
-	w.file = nil
-	return syncFolder(filepath.Dir(w.path))
-}
-
-// Abort gives the shard up and removes the temporary file. After Close it does nothing.
+// Abort gives the shard up. After Close it does nothing.
 func (w *Writer) Abort() {
 	if w.file == nil {
 		return
 	}
-	w.file.Close() // the file is thrown away: its own error says nothing
-	os.Remove(w.temporary)
+	w.file.Abort()
 	w.file = nil
 	w.fail(fault.New(fault.Internal, "shard: %s: written to after it was given up", w.path))
-}
-
-// syncFolder makes a rename survive a power cut. Windows cannot and need not sync folders.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

@@ -2,7 +2,6 @@ package shard
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,7 +45,7 @@ func TestNothingHalfWrittenIsVisible(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "a"+Extension)
 	create := func() *Writer {
-		w, err := Create(path, narrow)
+		w, err := Create(t.Context(), path, narrow)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 	size := len(bytesOf(t, narrow, docs)) - headerSize // Reset below forgets the header
 	for _, left := range []int{0, 100, size / 2, size - trailerSize, size - 1} {
 		folder := t.TempDir()
-		w, err := Create(filepath.Join(folder, "a"+Extension), narrow)
+		w, err := Create(t.Context(), filepath.Join(folder, "a"+Extension), narrow)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,15 +125,19 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestCreateErrors(t *testing.T) {
-	if _, err := Create(filepath.Join(t.TempDir(), "no", "a.shard"), narrow); fault.KindOf(err) != fault.Storage || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("missing folder: %v", err)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(t.Context(), filepath.Join(file, "a.shard"), narrow); fault.KindOf(err) != fault.Storage {
+		t.Errorf("below a file: %v", err)
 	}
 	for name, config := range map[string]Config{
 		"hash":             {"abc", 10},
 		"empty vocabulary": {narrow.VocabularyHash, 0},
 		"huge vocabulary":  {narrow.VocabularyHash, 1 << 31},
 	} {
-		if _, err := Create(filepath.Join(t.TempDir(), "a.shard"), config); fault.KindOf(err) != fault.Internal {
+		if _, err := Create(t.Context(), filepath.Join(t.TempDir(), "a.shard"), config); fault.KindOf(err) != fault.Internal {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

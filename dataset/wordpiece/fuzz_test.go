@@ -56,7 +56,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := Parse("vocab.txt", v.text())
+		again, err := Parse("vocab.txt", v.Text())
 		if err != nil || again.Hash() != v.Hash() {
 			t.Fatalf("read again from its vocab.txt: %v", err)
 		}

@@ -6,8 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/google/renameio/v2"
-
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -30,7 +29,7 @@ func (v *Vocabulary) SaveHF(folder string, o Options, maxLength int) error {
 			return fault.Wrap(fault.Internal, err, "wordpiece: %s", name)
 		}
 		path := filepath.Join(folder, name)
-		if err := renameio.WriteFile(path, text.Bytes(), 0o644); err != nil {
+		if err := blob.WriteFile(path, text.Bytes()); err != nil {
 			return fault.Wrap(fault.Storage, err, "wordpiece: writing %s", path)
 		}
 	}

@@ -15,9 +15,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"elektron/internal/blob"
 	"elektron/internal/fault"
-
-	"github.com/google/renameio/v2"
 )
 
 // The special tokens that every vocabulary has, at any position.
@@ -128,17 +127,18 @@ func Parse(name string, data []byte) (*Vocabulary, error) {
 
 // Save writes vocab.txt, one token a line. The file appears whole or not at all.
 func (v *Vocabulary) Save(path string) error {
-	return fault.Wrap(fault.Storage, renameio.WriteFile(path, v.text(), 0o644), "wordpiece: writing the vocabulary to %s", path)
+	return fault.Wrap(fault.Storage, blob.WriteFile(path, v.Text()), "wordpiece: writing the vocabulary to %s", path)
 }
 
-func (v *Vocabulary) text() []byte {
+// Text is the content of vocab.txt: one token a line.
+func (v *Vocabulary) Text() []byte {
 	return []byte(strings.Join(v.tokens, "\n") + "\n")
 }
 
 // Hash identifies the list of tokens: the SHA-256 in hex of its vocab.txt with "\n" line ends. The Options are
 // not part of it.
 func (v *Vocabulary) Hash() string {
-	sum := sha256.Sum256(v.text())
+	sum := sha256.Sum256(v.Text())
 	return hex.EncodeToString(sum[:])
 }
 

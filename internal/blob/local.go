@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"elektron/internal/fault"
 )
 
@@ -96,17 +94,16 @@ func (local) Create(ctx context.Context, name string) (Writer, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "blob: %s: no folder for it", name)
 	}
-	f, err := renameio.NewPendingFile(name, renameio.WithPermissions(0o644), renameio.WithTempDir(filepath.Dir(name)))
+	f, err := createPending(name)
 	if err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "blob: %s: cannot be created", name)
 	}
-	return &localWriter{f, ctx, name}, nil
+	return &localWriter{f, ctx}, nil
 }
 
 type localWriter struct {
-	file *renameio.PendingFile
+	file *pendingFile
 	ctx  context.Context
-	name string
 }
 
 func (w *localWriter) Write(b []byte) (int, error) {
@@ -114,7 +111,7 @@ func (w *localWriter) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := w.file.Write(b)
-	return n, fault.Wrap(fault.Storage, err, "blob: %s: cannot be written", w.name)
+	return n, fault.Wrap(fault.Storage, err, "blob: %s: cannot be written", w.file.name)
 }
 
 func (w *localWriter) Close() error {
@@ -122,14 +119,10 @@ func (w *localWriter) Close() error {
 		w.Abort()
 		return err
 	}
-	err := fault.Wrap(fault.Storage, w.file.CloseAtomicallyReplace(), "blob: %s: cannot be written", w.name)
-	if err != nil {
-		w.Abort()
-	}
-	return err
+	return fault.Wrap(fault.Storage, w.file.publish(), "blob: %s: cannot be written", w.file.name)
 }
 
-func (w *localWriter) Abort() { _ = w.file.Cleanup() } // the temporary file only: there is nothing to say
+func (w *localWriter) Abort() { w.file.abandon() }
 
 func (local) Remove(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {

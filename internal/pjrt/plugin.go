@@ -82,18 +82,19 @@ func Load(path string) (*Plugin, error) {
 	return p, nil
 }
 
-// The variables that LoadCompiler sets.
+// compilerEnvironment is what LoadCompiler sets. The last two say nothing that matters to a named topology; without
+// them libtpu prints warnings.
 var compilerEnvironment = map[string]string{
 	"TPU_SKIP_MDS_QUERY":         "1", // else libtpu waits for Google Cloud's metadata server
-	"ALLOW_MULTIPLE_LIBTPU_LOAD": "1", // else a second process that loads libtpu is aborted
-	"TPU_ACCELERATOR_TYPE":       "",  // these two are asked for with a warning where they are not set
-	"TPU_WORKER_HOSTNAMES":       "",
+	"ALLOW_MULTIPLE_LIBTPU_LOAD": "1", // else it ends a second process that loads it
+	"TPU_ACCELERATOR_TYPE":       "v5litepod-4",
+	"TPU_WORKER_HOSTNAMES":       "localhost",
 }
 
-// LoadCompiler is Load for a plugin that is only to compile ahead of time, on a machine without its device
-// (Plugin.Topology). Before loading it sets environment variables of this process for libtpu, where they are not
-// set: TPU_SKIP_MDS_QUERY=1 and ALLOW_MULTIPLE_LIBTPU_LOAD=1. To run on a TPU both would be wrong, so such a
-// process calls Load.
+// LoadCompiler is Load for a plugin that is only to compile ahead of time, on a machine without its devices
+// (Plugin.Topology). Before loading, it sets environment variables of this process and of those that it starts,
+// where they are not set: TPU_SKIP_MDS_QUERY=1, ALLOW_MULTIPLE_LIBTPU_LOAD=1, TPU_ACCELERATOR_TYPE and
+// TPU_WORKER_HOSTNAMES. All of them would be wrong for running on a TPU: a process that does so calls Load.
 func LoadCompiler(path string) (*Plugin, error) {
 	for name, value := range compilerEnvironment {
 		if _, set := os.LookupEnv(name); !set {

@@ -1,6 +1,8 @@
 package pjrt
 
 import (
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"elektron/internal/fault"
@@ -22,6 +24,9 @@ type Topology struct {
 // Topology makes a topology by its name, such as v5e:2x2 for libtpu. A name that the plugin does not know is an
 // error of kind Usage. Load the plugin with LoadCompiler where the devices are not there.
 func (p *Plugin) Topology(name string, o Options) (*Topology, error) {
+	if err := checkTopologyName(name); err != nil {
+		return nil, err
+	}
 	var pins pinner
 	defer pins.Unpin()
 	args := &topologyCreateArgs{name: pins.text(name), nameSize: uintptr(len(name))}
@@ -44,6 +49,28 @@ func (p *Plugin) Topology(name string, o Options) (*Topology, error) {
 		return nil, wrap(fault.Device, err, "topology %q", name)
 	}
 	return t, nil
+}
+
+// maxTopology is more chips than any slice has; a topology of many more would take all memory.
+const maxTopology = 1 << 16
+
+// checkTopologyName refuses names that plugins do not survive: libtpu divides by the lengths of the axes. It takes
+// an empty name for the oldest of TPUs, which is never what was meant.
+func checkTopologyName(name string) error {
+	chips := 1
+	for length := range strings.SplitSeq(name[strings.LastIndexAny(name, ":=_")+1:], "x") {
+		n, err := strconv.Atoi(length)
+		if err != nil {
+			n = 1 // no length: the plugin says so in its own words
+		}
+		chips *= min(max(n, 0), maxTopology+1)
+		chips = min(chips, maxTopology+1)
+	}
+	if name == "" || chips == 0 || chips > maxTopology {
+		return fault.New(fault.Usage, "topology %q: give a kind of device and how many there are along each axis, each at least 1 and at most %d together, such as v5e:2x2",
+			name, maxTopology)
+	}
+	return nil
 }
 
 func (t *Topology) describe() (err error) {

@@ -143,7 +143,7 @@ func (d *Demo) begin(ctx context.Context, side string) error {
 	case d.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("demo: waiting for the device: %w", ctx.Err())
+		return fmt.Errorf("demo: the device was not free in time: %w", ctx.Err())
 	}
 }
 

@@ -34,11 +34,13 @@ func DemoCommand() *cli.Command {
 		Usage:     "show which words of a sentence look replaced, or fill its masks",
 		ArgsUsage: "RUN|CHECKPOINT [TEXT]",
 		Description: `The discriminator's probability of having been replaced, a token; on a terminal the text is shaded by it.
---fill asks the generator. An exported folder will do for a run. Examples:
+--fill asks the generator. An exported folder will do for a run. --http answers both on a page. Examples:
    elektron demo run "the chef ate the meal"
-   elektron demo run --fill "the [MASK] cooked the meal"`,
+   elektron demo run --fill "the [MASK] cooked the meal"
+   elektron demo run --http 127.0.0.1:8080`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "fill", Usage: "text with [MASK] in it, for the generator to fill"},
+			&cli.StringFlag{Name: "http", Usage: "serve a page on HOST:PORT until Ctrl-C; without a host, for this machine only"},
 			&cli.StringFlag{Name: "vocab", Usage: "vocabulary file (default: the run's own)"},
 			&cli.StringFlag{Name: "platform", Value: platform.Go, Usage: "device: auto, cpu, gpu, tpu or go (pure Go: no time to compile)"},
 			&cli.StringFlag{Name: "plugin", Usage: "path of a PJRT plugin to use instead of the pinned one"},
@@ -46,8 +48,13 @@ func DemoCommand() *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		},
 		Action: func(c *cli.Context) error {
-			if c.NArg() < 1 || c.NArg() > 2 || c.NArg() == 1 && !c.IsSet("fill") {
-				return fault.New(fault.Usage, "demo: %d arguments; want a run or checkpoint, and a text or --fill TEXT", c.NArg())
+			switch serves := c.IsSet("http"); {
+			case serves && (c.NArg() != 1 || c.IsSet("fill") || c.Bool("json")):
+				return fault.New(fault.Usage, "demo: with --http give a run or checkpoint and no text; the page asks for it")
+			case serves:
+				return runDemoServer(c)
+			case c.NArg() < 1 || c.NArg() > 2 || c.NArg() == 1 && !c.IsSet("fill"):
+				return fault.New(fault.Usage, "demo: %d arguments; want a run or checkpoint, and a text, --fill TEXT or --http ADDRESS", c.NArg())
 			}
 			result, err := runDemo(c)
 			if err != nil {
@@ -61,17 +68,22 @@ func DemoCommand() *cli.Command {
 	}
 }
 
-func runDemo(c *cli.Context) (*demoResult, error) {
+// openDemo loads the model that the command names and opens its device.
+func openDemo(c *cli.Context) (*Demo, error) {
 	m, err := loadForCommand(c, c.Args().First())
 	if err != nil {
 		return nil, err
 	}
-	d, err := NewDemo(c.Context, m, platform.Options{Platform: c.String("platform"), Plugin: c.String("plugin"), Offline: c.Bool("offline")})
+	return NewDemo(c.Context, m, platform.Options{Platform: c.String("platform"), Plugin: c.String("plugin"), Offline: c.Bool("offline")})
+}
+
+func runDemo(c *cli.Context) (*demoResult, error) {
+	d, err := openDemo(c)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	r := &demoResult{Model: m.Path, Step: m.Step, Text: c.Args().Get(1), FillText: c.String("fill")}
+	r := &demoResult{Model: d.model.Path, Step: d.model.Step, Text: c.Args().Get(1), FillText: c.String("fill")}
 	if c.NArg() == 2 {
 		if r.Tokens, err = d.Detect(c.Context, r.Text); err != nil {
 			return nil, err
@@ -81,6 +93,22 @@ func runDemo(c *cli.Context) (*demoResult, error) {
 		r.FillIDs, r.Fillings, err = d.Fill(c.Context, r.FillText)
 	}
 	return r, err
+}
+
+func runDemoServer(c *cli.Context) error {
+	listener, err := listenDemo(c.String("http"))
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	d, err := openDemo(c)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	ctx, stop := untilSignal(c.Context)
+	defer stop()
+	return d.serve(ctx, listener, c.App.Writer)
 }
 
 // shades tells whether colours may be written: on a terminal, unless NO_COLOR is set (no-color.org).
@@ -107,15 +135,15 @@ func (r *demoResult) write(w io.Writer, shaded bool) error {
 // writeJudgements writes the text with each token shaded, where that is possible, and then a line a token.
 func writeJudgements(b *strings.Builder, list []Judgement, shaded bool) {
 	if shaded {
-		for i, j := range list {
+		for i, j := range list[1 : len(list)-1] { // without [CLS] and [SEP]
 			text, continues := strings.CutPrefix(track.Printable(j.Token), wordpiece.ContinuationPrefix)
-			if j.Special {
-				continue
-			}
-			if i > 1 && !continues {
+			if i > 0 && !continues {
 				b.WriteByte(' ')
 			}
-			b.WriteString(shade(text, j.Probability))
+			if !j.Special {
+				text = shade(text, j.Probability)
+			}
+			b.WriteString(text)
 		}
 		b.WriteString("\n\n")
 	}

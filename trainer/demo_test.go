@@ -18,7 +18,7 @@ import (
 	"elektron/trainer/checkpoint"
 )
 
-func openDemo(t *testing.T, path string) *Demo {
+func demoOf(t *testing.T, path string) *Demo {
 	t.Helper()
 	d := must.M1(NewDemo(context.Background(), must.M1(LoadModel(path, "")), platform.Options{Platform: platform.Go}))
 	t.Cleanup(d.Close)
@@ -28,7 +28,7 @@ func openDemo(t *testing.T, path string) *Demo {
 // TestDemo asks a run and its export, which must say the same.
 func TestDemo(t *testing.T) {
 	c, exported := trained(t, "bert")
-	own, other := openDemo(t, c.Run.Out), openDemo(t, exported)
+	own, other := demoOf(t, c.Run.Out), demoOf(t, exported)
 	text := "amber resin \x1b[31m under old trees"
 	a, b := must.M1(own.Detect(t.Context(), text)), must.M1(other.Detect(t.Context(), text))
 	if len(a) < 7 || len(a) != len(b) || a[0].Token != "[CLS]" || !a[0].Special || a[1].Special {

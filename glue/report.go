@@ -1,0 +1,263 @@
+package glue
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Markdown is results.md: the dev table beside published rows, then every metric, every run, the submission and
+// the notes. Scores are in percent.
+func (r *Results) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# GLUE: %s\n\n", escaped(r.Model))
+	r.writeComparison(&b)
+	r.writeStatistics(&b)
+	r.writeRuns(&b)
+	if r.Submission != nil {
+		fmt.Fprintf(&b, "## Test predictions\n\n%s\n", bullets(r.Submission.Summary()))
+	}
+	if len(r.Notes) > 0 {
+		fmt.Fprintf(&b, "## Notes\n\n%s\n", bullets(r.Notes))
+	}
+	return b.String()
+}
+
+// compared is a column of the comparison: a task of published tables that was run.
+type compared struct {
+	title      string
+	place      int // among comparedTasks
+	metric     Metric
+	split      string
+	statistics Statistics
+	ensemble   *Ensemble
+}
+
+// comparedColumns are the tasks that published tables have and this run too.
+func (r *Results) comparedColumns() []compared {
+	var columns []compared
+	for place, c := range comparedTasks {
+		for _, t := range r.Tasks {
+			split := Split{}
+			if task, err := FindTask(t.Task); err == nil {
+				split = task.SplitsOf(Dev)[0]
+			}
+			s, ok := t.Statistics[split.Name][c.metric]
+			if t.Task == c.task && ok && s.Count > 0 {
+				columns = append(columns, compared{c.title, place, c.metric, split.Name, s, t.Ensemble})
+			}
+		}
+	}
+	return columns
+}
+
+// writeComparison writes the dev table. Averages are those of the columns that are there, in every row.
+func (r *Results) writeComparison(b *strings.Builder) {
+	columns := r.comparedColumns()
+	if len(columns) == 0 {
+		return
+	}
+	b.WriteString("## Dev sets, beside published results\n\n")
+	head := []string{"Model"}
+	counts := []int{}
+	for _, c := range columns {
+		head = append(head, fmt.Sprintf("%s (%s)", c.title, c.metric.title()))
+		counts = append(counts, c.statistics.Count)
+	}
+	average := fmt.Sprintf("Average of these %d", len(columns))
+	if len(columns) == len(comparedTasks) {
+		average = "Average"
+	}
+	table := markdownTable{head: append(head, average, "Which run", "Source")}
+	name := "**" + escaped(r.Model) + "**"
+	n := strconv.Itoa(slices.Min(counts))
+	if slices.Max(counts) > slices.Min(counts) {
+		n += " to " + strconv.Itoa(slices.Max(counts))
+	}
+	for _, row := range []struct {
+		which     string
+		value     func(Statistics) float64
+		noAverage bool
+	}{
+		{"median of " + n, func(s Statistics) float64 { return s.Median }, false},
+		{"mean of " + n, func(s Statistics) float64 { return s.Mean }, false},
+		{"standard deviation of a run", func(s Statistics) float64 { return s.SD }, true},
+		{"best of " + n + ", chosen on the dev set", func(s Statistics) float64 { return s.Best }, false},
+	} {
+		values := make([]float64, len(columns))
+		for i, c := range columns {
+			values[i] = 100 * row.value(c.statistics)
+		}
+		table.addScores(name, values, twoDigits, row.noAverage, row.which, "here")
+	}
+	r.addEnsemble(&table, name, columns)
+	addPublished(&table, columns)
+	table.write(b)
+	b.WriteString("Published rows are the sources' own figures, and where only some tasks were run their average is that of the same columns. " +
+		"Not all sources say which metric MRPC, QQP and STS-B have; the official ones are as in the heads of the columns.\n\n")
+}
+
+// addEnsemble adds a row if every task has an ensemble.
+func (r *Results) addEnsemble(table *markdownTable, name string, columns []compared) {
+	values := make([]float64, len(columns))
+	members := []int{}
+	for i, c := range columns {
+		if c.ensemble == nil {
+			return
+		}
+		members = append(members, len(c.ensemble.Seeds))
+		values[i] = 100 * c.ensemble.Dev[c.split][c.metric]
+	}
+	table.addScores(name, values, twoDigits, false, fmt.Sprintf("ensemble of the best %d, chosen on the dev set", slices.Max(members)), "here")
+}
+
+func addPublished(table *markdownTable, columns []compared) {
+	for _, p := range publishedRows {
+		if p.scores == nil && len(columns) < len(comparedTasks) {
+			continue // only its average over all tasks is known
+		}
+		if p.scores == nil {
+			row := append([]string{p.model}, slices.Repeat([]string{"–"}, len(columns))...)
+			table.rows = append(table.rows, append(row, asPublished(p.average), p.protocol, p.source))
+			continue
+		}
+		values := make([]float64, len(columns))
+		for i, c := range columns {
+			values[i] = p.scores[c.place]
+		}
+		table.addScores(p.model, values, asPublished, false, p.protocol, p.source)
+	}
+}
+
+// addScores adds a row with the mean of its scores.
+func (t *markdownTable) addScores(name string, scores []float64, format func(float64) string, noAverage bool, which, source string) {
+	row := []string{name}
+	for _, x := range scores {
+		row = append(row, format(x))
+	}
+	average := twoDigits(mean(scores))
+	if noAverage {
+		average = "–"
+	}
+	t.rows = append(t.rows, append(row, average, which, source))
+}
+
+func twoDigits(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) }
+
+// asPublished shows the digits that there are, at least one behind the point.
+func asPublished(x float64) string {
+	text := strconv.FormatFloat(x, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}
+
+// writeStatistics writes every metric of every dev split.
+func (r *Results) writeStatistics(b *strings.Builder) {
+	table := markdownTable{head: []string{"Task", "Dev split", "Metric", "Runs", "Median", "Mean", "SD", "Standard error", "Best (seed)", "Degenerate", "Failed"}}
+	for _, t := range r.Tasks {
+		for _, split := range t.Splits {
+			for _, m := range t.Metrics {
+				s := t.Statistics[split][m]
+				sd, standardError := percent(s.SD), percent(s.StandardError)
+				if s.Count < 2 {
+					sd, standardError = "–", "–"
+				}
+				table.rows = append(table.rows, []string{escaped(t.Title), split, m.title(), strconv.Itoa(s.Count), percent(s.Median), percent(s.Mean), sd, standardError,
+					fmt.Sprintf("%s (%d)", percent(s.Best), s.BestSeed), strconv.Itoa(s.Degenerate), strconv.Itoa(s.Failed)})
+			}
+		}
+	}
+	if len(table.rows) > 0 {
+		b.WriteString("## Every metric\n\n")
+		table.write(b)
+	}
+}
+
+// writeRuns writes every run, degenerate and failed ones too.
+func (r *Results) writeRuns(b *strings.Builder) {
+	table := markdownTable{head: []string{"Task", "Seed", "Learning rate", "Epochs", "Steps", "Seconds", "Dev scores", "Remark"}}
+	for _, t := range r.Tasks {
+		for _, run := range t.Runs {
+			remark := escaped(run.Failure)
+			if run.Failure == "" && run.Degenerate {
+				remark = "degenerate: the same output for every dev example"
+			}
+			table.rows = append(table.rows, []string{escaped(t.Title), strconv.FormatInt(run.Seed, 10), number(run.LearningRate), number(float64(run.Epochs)),
+				number(float64(run.Steps)), number(float64(int(run.Seconds + 0.5))), t.scoresOf(run.Dev), remark})
+		}
+	}
+	if len(table.rows) > 0 {
+		b.WriteString("## Every run\n\n")
+		table.write(b)
+	}
+}
+
+// scoresOf lists scores in the order of the table of tasks; the split is named where there are several.
+func (t *TaskResult) scoresOf(dev map[string]Scores) string {
+	var parts []string
+	for _, split := range t.Splits {
+		for _, m := range t.Metrics {
+			if score, ok := dev[split][m]; ok {
+				part := m.title() + " " + percent(score)
+				if len(t.Splits) > 1 {
+					part = split + " " + part
+				}
+				parts = append(parts, part)
+			}
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// title is the metric's name as a reader knows it.
+func (m Metric) title() string {
+	switch m {
+	case F1:
+		return "F1"
+	case Matthews, Pearson, Spearman:
+		return strings.ToUpper(string(m[:1])) + string(m[1:])
+	}
+	return string(m)
+}
+
+func percent(x float64) string { return twoDigits(100 * x) }
+
+// number shows what is known of a number: nothing for 0.
+func number(x float64) string {
+	if x == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
+}
+
+// markdownTable is a table; cells hold no unescaped bars.
+type markdownTable struct {
+	head []string
+	rows [][]string
+}
+
+func (t *markdownTable) write(b *strings.Builder) {
+	line := func(cells []string) { fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | ")) }
+	line(t.head)
+	line(slices.Repeat([]string{"---"}, len(t.head)))
+	for _, row := range t.rows {
+		line(row)
+	}
+	b.WriteString("\n")
+}
+
+// escaped keeps a text within its cell.
+func escaped(text string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text)
+}
+
+func bullets(lines []string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		fmt.Fprintf(&b, "- %s\n", line)
+	}
+	return b.String()
+}

@@ -83,28 +83,37 @@ func halfProductVJP(axes productAxes, lhs, rhs, v *Node) []*Node {
 	l, r := axes.lhs.cross(lhs.Rank()), axes.rhs.cross(rhs.Rank())
 	shared := span(0, len(axes.lhs.batch))
 	toLHS := halfProduct(v, span(len(shared)+len(l), len(r)), shared, rhs, r, axes.rhs.batch)
-	toRHS := halfProduct(v, span(len(shared), len(l)), shared, lhs, l, axes.lhs.batch)
-	return []*Node{
-		ConvertDType(restore(toLHS, axes.lhs, l, axes.rhs.contract), dtypes.BFloat16),
-		ConvertDType(restore(toRHS, axes.rhs, r, axes.lhs.contract), dtypes.BFloat16),
+	gradients := []*Node{restore(toLHS, slices.Concat(axes.lhs.batch, l, contracted(axes.lhs, axes.rhs))), nil}
+	// XLA's CPU compiler leaves bfloat16 products that it cannot run where the first operand of these is the
+	// activation, or v if axes are shared.
+	own := span(len(shared), len(l))
+	if len(shared) > 0 {
+		toRHS := halfProduct(lhs, l, axes.lhs.batch, v, own, shared)
+		gradients[1] = restore(toRHS, slices.Concat(axes.rhs.batch, contracted(axes.rhs, axes.lhs), r))
+	} else {
+		toRHS := halfProduct(v, own, nil, lhs, l, nil)
+		gradients[1] = restore(toRHS, slices.Concat(r, contracted(axes.rhs, axes.lhs)))
 	}
+	return gradients
 }
 
-// restore brings an operand's gradient from the layout of a product (shared axes, own axes, then the contracted
-// ones in the other operand's order) to the operand's.
-func restore(gradient *Node, own operandAxes, cross, otherContract []int) *Node {
-	sorted := slices.Sorted(slices.Values(otherContract))
-	from := make([]int, gradient.Rank())
-	for i, axis := range own.batch {
-		from[axis] = i
+// contracted are the contracted axes of an operand, in the order of the other's.
+func contracted(own, other operandAxes) []int {
+	axes := slices.Clone(own.contract)
+	slices.SortFunc(axes, func(a, b int) int {
+		return other.contract[slices.Index(own.contract, a)] - other.contract[slices.Index(own.contract, b)]
+	})
+	return axes
+}
+
+// restore brings an operand's gradient to the operand's layout and type; axes are the operand's axes in the
+// order in which they lie in the gradient.
+func restore(gradient *Node, axes []int) *Node {
+	from := make([]int, len(axes))
+	for at, axis := range axes {
+		from[axis] = at
 	}
-	for i, axis := range cross {
-		from[axis] = len(own.batch) + i
-	}
-	for i, axis := range own.contract {
-		from[axis] = len(own.batch) + len(cross) + slices.Index(sorted, otherContract[i])
-	}
-	return TransposeAllAxes(gradient, from...)
+	return ConvertDType(TransposeAllAxes(gradient, from...), dtypes.BFloat16)
 }
 
 // span counts n numbers up from first.

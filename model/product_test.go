@@ -1,0 +1,78 @@
+package model
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"elektron/internal/platform"
+	"elektron/internal/platform/platformtest"
+)
+
+// TestHalfProductGradient compares bfloat16 products and both their gradients with float32's on small integers,
+// which bfloat16 holds exactly, for every arrangement of axes that the model has and one with two contracted.
+func TestHalfProductGradient(t *testing.T) {
+	type kase struct {
+		lhs                   []int
+		lhsContract, lhsBatch []int
+		rhs                   []int
+		rhsContract, rhsBatch []int
+	}
+	kases := []kase{
+		{[]int{2, 5, 8}, []int{2}, nil, []int{6, 8}, []int{1}, nil},                          // linear
+		{[]int{2, 5, 3, 4}, []int{3}, []int{0, 2}, []int{2, 5, 3, 4}, []int{3}, []int{0, 2}}, // scores
+		{[]int{2, 3, 5, 7}, []int{3}, []int{0, 1}, []int{2, 7, 3, 4}, []int{1}, []int{0, 2}}, // mixed values
+		{[]int{2, 3, 5}, []int{2}, []int{0}, []int{2, 5, 8}, []int{1}, []int{0}},             // masked slots
+		{[]int{7, 4}, []int{1}, nil, []int{9, 4}, []int{1}, nil},                             // decoder
+		{[]int{2, 5, 8}, []int{2}, nil, []int{1, 8}, []int{1}, nil},                          // one output
+		{[]int{3, 4, 2, 5}, []int{1, 3}, []int{2}, []int{4, 2, 6, 5}, []int{0, 3}, []int{1}}, // two contracted
+	}
+	integers := func(dims []int, salt uint32) *tensors.Tensor {
+		n := 1
+		for _, d := range dims {
+			n *= d
+		}
+		values := make([]float32, n)
+		for i := range values {
+			values[i] = float32(Mix32(uint32(i)+salt)%7) - 3
+		}
+		return tensors.FromFlatDataAndDimensions(values, dims...)
+	}
+	exec, err := graph.NewExec(platformtest.Open(t, platform.CPU).Backend, func(in []*graph.Node) []*graph.Node {
+		var out []*graph.Node
+		for i, k := range kases {
+			lhs, rhs := in[2*i], in[2*i+1]
+			for _, compute := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
+				y := NewContext(nil, compute, nil).product(lhs, k.lhsContract, k.lhsBatch, rhs, k.rhsContract, k.rhsBatch)
+				weight := graph.ConvertDType(graph.OnesLike(y), dtypes.Float32)
+				for axis := range y.Shape().Dimensions { // small integers that differ along every axis
+					weight = graph.Add(weight, graph.MulScalar(graph.Iota(in[0].Graph(), y.Shape(), axis), float64(axis%2*2-1)))
+				}
+				out = append(append(out, y), graph.Gradient(graph.ReduceAllSum(graph.Mul(y, weight)), lhs, rhs)...)
+			}
+		}
+		return out
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []any
+	for i, k := range kases {
+		args = append(args, integers(k.lhs, uint32(i)), integers(k.rhs, uint32(100+i)))
+	}
+	out, err := exec.Exec(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range kases {
+		for j, what := range []string{"product", "lhs's gradient", "rhs's gradient"} {
+			want, got := flat[float32](out[6*i+j]), flat[float32](out[6*i+3+j])
+			if fmt.Sprint(want) != fmt.Sprint(got) {
+				t.Errorf("case %d, %s: %v in bfloat16, %v in float32", i, what, got, want)
+			}
+		}
+	}
+}

@@ -31,6 +31,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			trainer.PretrainCommand(),
 			dataset.Command(),
+			trainer.PlanCommand(),
 			trainer.BenchCommand(),
 			trainer.ExportCommand(),
 			trainer.ImportCommand(),

@@ -94,16 +94,14 @@ func untilSignal(parent context.Context) (context.Context, func()) {
 
 // dryRun says what a run would be, without touching device, network or disk.
 func dryRun(c *cli.Context, config *Config) error {
-	m := config.Model
-	if m.VocabSize == 0 {
-		m.VocabSize = config.Data.VocabSize
+	p, err := MakePlan(config, Speed{})
+	if err != nil {
+		return err
 	}
-	w := c.App.Writer
-	fmt.Fprintf(w, "preset %s: %s parameters with a vocabulary of %d\n", config.Preset, millions(m.ParameterCount()), m.VocabSize)
-	tokens := config.Data.BatchSize * config.Data.SeqLen
-	fmt.Fprintf(w, "%d steps of %d tokens, %.3g FLOPs a step, %.3g in all\n", config.Run.Steps, tokens,
-		stepFLOPs(config, &m), stepFLOPs(config, &m)*float64(config.Run.Steps))
-	fmt.Fprintf(w, "output in %s\n", config.Run.Out)
+	if err := p.WriteText(c.App.Writer); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.Writer, "output in %s\n", config.Run.Out)
 	return nil
 }
 

@@ -20,7 +20,7 @@ import (
 // commandLine runs this package's commands as main does: all that they write, and the error.
 func commandLine(args ...string) (string, error) {
 	app := &cli.App{Name: "elektron", DefaultCommand: "pretrain", DisableSliceFlagSeparator: true,
-		Commands: []*cli.Command{PretrainCommand(), BenchCommand(), ExportCommand(), ImportCommand(), InspectCommand(), DemoCommand()}}
+		Commands: []*cli.Command{PretrainCommand(), PlanCommand(), BenchCommand(), ExportCommand(), ImportCommand(), InspectCommand(), DemoCommand()}}
 	out := &bytes.Buffer{}
 	app.Writer, app.ErrWriter = out, out
 	err := arguments.Run(context.Background(), app, append([]string{"elektron"}, args...))

@@ -2,7 +2,8 @@ package dataset
 
 import (
 	"context"
-	"runtime"
+	"iter"
+	"sort"
 	"sync"
 
 	"elektron/dataset/shard"
@@ -126,40 +127,50 @@ func (c *cutter) advance(n int) {
 	}
 }
 
-// documentsAJob is how many documents one piece of work of buildIndex has.
-const documentsAJob = 1024
+// tokensAJob is about how many tokens one piece of work of cutAll has.
+const tokensAJob = 1 << 20
 
-// buildIndex cuts all documents into examples, on all cores. The draws of a document depend on the seed
-// and its number only, so the result is the same whatever the number of workers.
-func buildIndex(ctx context.Context, from source, o BatchOptions, workers int) ([]example, error) {
-	if from.NumTokens() > maxStart {
-		return nil, fault.New(fault.Data, "dataset: %d tokens in one split are more than an index can number (%d); split the corpus", from.NumTokens(), int64(maxStart))
-	}
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	parts := make([][]example, (from.NumDocuments()+documentsAJob-1)/documentsAJob)
-	jobs := make(chan int)
-	var group sync.WaitGroup
-	for range min(workers, len(parts)) {
+// cutAll cuts all documents into examples, on workers goroutines, and yields them in the order of the text; of the
+// examples, only the pieces that are being made are in memory. The draws of a document depend on the seed and its
+// number only, so the result is the same whatever the number of workers. An error comes last.
+func cutAll(ctx context.Context, from source, o BatchOptions, workers int) iter.Seq2[[]example, error] {
+	return func(yield func([]example, error) bool) {
+		if from.NumTokens() > maxStart {
+			yield(nil, fault.New(fault.Data, "dataset: %d tokens in one split are more than an index can number (%d); split the corpus", from.NumTokens(), int64(maxStart)))
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		var group sync.WaitGroup
+		defer group.Wait()
+		defer cancel()
+		pieces := make(chan chan []example, workers-1) // and one more that is waited for
 		group.Go(func() {
-			for part := range jobs {
-				parts[part] = cutRange(from, o, part*documentsAJob, min((part+1)*documentsAJob, from.NumDocuments()))
+			defer close(pieces)
+			for end := 0; end < from.NumDocuments(); {
+				first, piece := end, make(chan []example, 1)
+				end = jobEnd(from, first)
+				if !send(ctx, pieces, piece) {
+					return
+				}
+				last := end // end goes on
+				group.Go(func() { piece <- cutRange(from, o, first, last) })
 			}
 		})
-	}
-	for part := range parts {
-		if ctx.Err() != nil {
-			break
+		for piece := range pieces {
+			if !yield(<-piece, nil) {
+				return
+			}
 		}
-		jobs <- part
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+		}
 	}
-	close(jobs)
-	group.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return concat(parts), nil
+}
+
+// jobEnd is the end of a piece of work that begins at document first: at least one document.
+func jobEnd(from source, first int) int {
+	enough := from.Document(first).Start + tokensAJob
+	return first + 1 + sort.Search(from.NumDocuments()-first-1, func(i int) bool { return from.Document(first+1+i).Start >= enough })
 }
 
 // cutRange cuts the documents [first, end).
@@ -193,17 +204,4 @@ func asItStands(start int, lengths []int32, o BatchOptions) (example, bool) {
 	}
 	e := packExample(start, int(lengths[0]), b)
 	return e, int(lengths[0]) <= lenMask && b <= lenMask && e.length() <= o.SeqLen
-}
-
-func concat(parts [][]example) []example {
-	n := 0
-	for _, part := range parts {
-		n += len(part)
-	}
-	all := make([]example, 0, n)
-	for i, part := range parts {
-		all = append(all, part...)
-		parts[i] = nil
-	}
-	return all
 }

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 
@@ -59,10 +60,21 @@ func randomText(documents, sentences, length int) *memory {
 	return m
 }
 
+// buildIndex cuts a text in memory.
+func buildIndex(ctx context.Context, text source, o BatchOptions, workers int) (all []example, err error) {
+	for examples, err := range cutAll(ctx, text, o, workers) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, examples...)
+	}
+	return all, nil
+}
+
 // testDataset indexes text with the options.
 func testDataset(t testing.TB, text source, o BatchOptions) *Dataset {
 	t.Helper()
-	examples, err := buildIndex(t.Context(), text, o, 0)
+	examples, err := buildIndex(t.Context(), text, o, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,10 @@ import (
 // part is one corpus of a dataset.
 type part struct {
 	tokens   source
-	examples []example
-	finished bool    // the documents were examples when they were read
-	weight   float64 // share of the rows, relative to the other parts'; all 0: each example once an epoch
-	first    int64   // number of its first example in the dataset
+	examples []example // mapped from the index file
+	finished bool      // the documents were examples when they were read
+	weight   float64   // share of the rows, relative to the other parts'; all 0: each example once an epoch
+	first    int64     // number of its first example in the dataset
 }
 
 // mixtureBlock is how many places of the order have the shares of a mixture exactly, and so the precision of a

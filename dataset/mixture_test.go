@@ -18,7 +18,7 @@ func mixed(t *testing.T, o BatchOptions, weights ...float64) *Dataset {
 	var parts []part
 	for i, w := range weights {
 		text := randomText(100*(i+1), 8, 40)
-		examples, err := buildIndex(t.Context(), text, o, 0)
+		examples, err := buildIndex(t.Context(), text, o, 2)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -238,16 +238,20 @@ func TestIndexCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := readIndex(paths[0], key); !ok || !reflect.DeepEqual(got, want) {
-		t.Fatal("the file does not hold the index")
+	cut, err := buildIndex(t.Context(), set, o, 1)
+	if err != nil || !slices.Equal(want.examples, cut) {
+		t.Fatalf("the file does not hold the index, error %v", err)
 	}
 	for name, damaged := range damages(data) {
 		writeFile(t, paths[0], damaged)
-		if _, ok := readIndex(paths[0], key); ok {
+		if _, err := openIndex(paths[0], key); err == nil {
 			t.Errorf("%s: the file is taken for good", name)
 		}
-		if got, err := loadIndex(t.Context(), set, o, cache, func(string) {}); err != nil || !reflect.DeepEqual(got, want) {
+		got, err := loadIndex(t.Context(), set, o, cache, func(string) {})
+		if err != nil || !slices.Equal(got.examples, cut) {
 			t.Errorf("%s: another index, error %v", name, err)
+		} else if err := got.unmap(); err != nil {
+			t.Error(err)
 		}
 		if again, err := os.ReadFile(paths[0]); err != nil || string(again) != string(data) {
 			t.Errorf("%s: the file was not made again (error %v)", name, err)
@@ -266,11 +270,11 @@ func damages(data []byte) map[string]string {
 		b[at] ^= 1
 		return string(b)
 	}
-	huge := flip(0)[:8] + "\xff\xff\xff\xff\xff\xff\xff\x7f" + string(data[16:])
 	return map[string]string{
 		"empty": "", "half a header": string(data[:30]), "half": string(data[:len(data)/2]), "one byte less": string(data[:len(data)-1]),
-		"one byte more": string(data) + "x", "magic": flip(3), "count": flip(8), "huge count": string(data[:8]) + huge[8:],
-		"key": flip(20), "CRC": flip(49), "padding": flip(60), "first example": flip(64), "last example": flip(len(data) - 1),
+		"one byte more": string(data) + "x", "one example less": string(data[:64]) + string(data[72:]),
+		"one example more": string(data[:72]) + string(data[64:]), "magic": flip(3), "key": flip(20), "padding": flip(60),
+		"first example": flip(64), "last example": flip(len(data) - 9), "CRC": flip(len(data) - 8), "end": flip(len(data) - 1),
 	}
 }
 
@@ -363,7 +367,7 @@ func TestPreparedTokenizer(t *testing.T) {
 	}
 }
 
-// Where the folder cannot be written the index is only kept in memory.
+// Where the folder cannot be written the index is a temporary file, of which nothing is left.
 func TestIndexCacheReadOnly(t *testing.T) {
 	_, folder, err := buildTest(t, writeTexts(t, 2, 10, 3), nil)
 	if err != nil {
@@ -374,10 +378,20 @@ func TestIndexCacheReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
+	cut, err := buildIndex(t.Context(), set, options(64), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	var notes []string
-	examples, err := loadIndex(t.Context(), set, options(64), filepath.Join(folder, "missing"), func(s string) { notes = append(notes, s) })
-	if err != nil || len(examples) == 0 || len(notes) != 1 {
-		t.Errorf("%d examples, notes %q, error %v", len(examples), notes, err)
+	got, err := loadIndex(t.Context(), set, options(64), filepath.Join(folder, manifestFile), func(s string) { notes = append(notes, s) })
+	if err != nil || !slices.Equal(got.examples, cut) || len(notes) != 1 {
+		t.Fatalf("notes %q, error %v, or not the index", notes, err)
+	}
+	defer got.unmap()
+	if left, _ := os.ReadDir(temporary); len(left) > 0 {
+		t.Errorf("%v is left", left)
 	}
 }
 

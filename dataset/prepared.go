@@ -23,7 +23,7 @@ type Prepared struct {
 	Sources    []Source
 	Skipped    []error // a reason for each shard that was left out, where Options.SkipBadShards asks for it
 
-	sets []*shard.Set
+	close []func() error // of the shards and indexes
 }
 
 // Source is a folder of shards that datasets are made of.
@@ -38,11 +38,11 @@ func (p *Prepared) Tokenizer() *wordpiece.Tokenizer {
 	return wordpiece.New(p.Vocabulary, p.Sources[0].Manifest.Text)
 }
 
-// Close releases the shards. The datasets must not be used afterwards.
+// Close releases the shards and indexes. The datasets must not be used afterwards.
 func (p *Prepared) Close() error {
 	var all []error
-	for _, set := range p.sets {
-		all = append(all, set.Close())
+	for _, release := range p.close {
+		all = append(all, release())
 	}
 	return errors.Join(all...)
 }
@@ -125,8 +125,12 @@ func (p *Prepared) part(ctx context.Context, from *Source, split string, o Optio
 		return part{}, fault.New(fault.Data, "dataset: %s: its shards were built with another vocabulary than %s holds; build them again", folder, filepath.Join(from.Folder, vocabularyFile))
 	}
 	o.examples = from.Manifest.Examples
-	examples, err := loadIndex(ctx, set, o.BatchOptions, folder, progress)
-	return part{tokens: set, examples: examples, finished: o.examples, weight: from.Weight}, err
+	index, err := loadIndex(ctx, set, o.BatchOptions, folder, progress)
+	if err != nil {
+		return part{}, err
+	}
+	p.close = append(p.close, index.unmap)
+	return part{tokens: set, examples: index.examples, finished: o.examples, weight: from.Weight}, nil
 }
 
 // openSet opens the shards of one split, which p then owns.
@@ -142,7 +146,7 @@ func (p *Prepared) openSet(ctx context.Context, folder string, skipBad bool, pro
 		p.Skipped = append(p.Skipped, skipped...)
 	}
 	if err == nil {
-		p.sets = append(p.sets, set)
+		p.close = append(p.close, set.Close)
 	}
 	return set, err
 }

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// mapFile reads the file into memory where the system has no mmap that Go can use plainly.
-func mapFile(file *os.File, size int) (data []byte, unmap func() error, err error) {
+// MapFile reads the file into memory where the system has no mmap that Go can use plainly.
+func MapFile(file *os.File, size int) (data []byte, unmap func() error, err error) {
 	data = make([]byte, size)
 	if _, err := io.ReadFull(file, data); err != nil {
 		return nil, nil, err

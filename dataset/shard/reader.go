@@ -46,7 +46,7 @@ func Open(path string) (*Reader, error) {
 	if info.Size() < headerSize+documentSize+trailerSize || int64(int(info.Size())) != info.Size() {
 		return nil, fault.New(fault.Data, "shard: %s: not a complete token shard (%d bytes); build it again with 'data build'", path, info.Size())
 	}
-	data, unmap, err := mapFile(file, int(info.Size()))
+	data, unmap, err := MapFile(file, int(info.Size()))
 	if err != nil {
 		return nil, fault.Wrap(fault.Storage, err, "shard: %s: cannot be mapped", path)
 	}

@@ -25,7 +25,7 @@ type Config struct {
 	HiddenSize       int       `yaml:"hidden_size" doc:"width H of the discriminator"`
 	Layers           int       `yaml:"layers" doc:"layers of the discriminator"`
 	Heads            int       `yaml:"heads" doc:"attention heads of the discriminator; must divide hidden_size"`
-	IntermediateSize int       `yaml:"intermediate_size" doc:"width of the discriminator's feed-forward layer"`
+	IntermediateSize int       `yaml:"intermediate_size" doc:"width of the discriminator's feed-forward layer; modern: behind the gate"`
 	MaxPositions     int       `yaml:"max_positions" doc:"entries of the position table: the longest sequence"`
 	TokenTypes       int       `yaml:"token_types" doc:"entries of the token-type table: the segments of an example"`
 	HiddenGroups     int       `yaml:"num_hidden_groups" doc:"albert: groups of layers; those of a group share their weights; must divide layers"`

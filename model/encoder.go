@@ -21,7 +21,7 @@ type traits struct {
 	positions       bool   // embeddings add the table of absolute positions
 	evenHeadSize    bool   // the head size must be even
 	alwaysProjects  bool   // embeddings are mapped to the hidden width even where that is theirs
-	forwardMatrices int    // matrices of the feed-forward layer, each as wide as both sides of it
+	forwardMatrices int    // matrices of H·F numbers in a feed-forward layer
 	activation      string // where none is set
 }
 

@@ -20,7 +20,7 @@ var (
 //
 // groups is the number of ALBERT's layer groups, of no account elsewhere. A group's weights are used at
 // several depths and have one rate, that of the topmost: decay keeps low layers close to what they were, and
-// these are no low layers alone. With one group, as is usual, the encoder is trained at nearly the head's
+// these are high layers as well. With one group, as is usual, the encoder is trained at nearly the head's
 // rate; by its lowest use it would hardly be trained at all.
 func LayerwiseRate(name string, layers, groups int, decay float64, official bool) float64 {
 	head := layers + 1

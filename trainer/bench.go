@@ -11,10 +11,7 @@ import (
 	"elektron/model"
 )
 
-const (
-	benchSteps      = 5
-	benchVocabulary = 30522 // BERT's, where the configuration names none
-)
+const benchSteps = 5
 
 // BenchResult is what `bench` prints. Times are wall-clock seconds.
 type BenchResult struct {

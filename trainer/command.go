@@ -122,7 +122,7 @@ holds tracing, compiling and one step.`,
 				config.Run.Steps = benchSteps
 			}
 			if config.Model.VocabSize == 0 {
-				config.Model.VocabSize = benchVocabulary
+				config.Model.VocabSize = bertVocabulary
 			}
 			result, err := Bench(c.Context, config)
 			if err != nil {

@@ -89,6 +89,7 @@ func goOnRefusals(t *testing.T) {
 		{"--out moved --preset small --platform go", 2, "model.hidden_size is 32 there and 256 here"},
 		{"--out moved --config other.yaml --data text", 2, "model.hidden_size is 32 there and 128 here"},
 		{"--out moved --resume never", 2, "--resume=never"},
+		{"--out moved --recipe paper --platform go --data text", 2, "optim.name is lamb there and adam here"},
 		{"--out moved --preset smal", 2, "small"},
 		{"--out damaged", 2, "damaged/config.yaml:3: unknown key run.stepps"},
 		{"--out bare --platform go --data text", 2, "model.hidden_size is 32 there and 128 here"},

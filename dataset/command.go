@@ -23,7 +23,7 @@ func Command() *cli.Command {
 				Usage: "train a WordPiece vocabulary on text",
 				Flags: append(textFlags(),
 					&cli.IntFlag{Name: "size", Value: DefaultVocabularySize, Usage: "tokens of the vocabulary (BERT: 30522)"},
-					&cli.StringFlag{Name: "out", Value: "vocab.txt", Usage: "file to write"},
+					&cli.StringFlag{Name: "out", Value: "vocab.txt", Usage: "file to write, also gs://BUCKET/NAME"},
 				),
 				Action: runVocab,
 			},
@@ -31,7 +31,7 @@ func Command() *cli.Command {
 				Name:  "build",
 				Usage: "tokenise text once into a folder of shards, which --data takes later",
 				Flags: append(textFlags(),
-					&cli.StringFlag{Name: "vocab", Usage: "vocabulary file; without it one is trained on the text"},
+					&cli.StringFlag{Name: "vocab", Usage: "vocabulary file, also gs://BUCKET/NAME; without it one is trained on the text"},
 					&cli.IntFlag{Name: "size", Value: DefaultVocabularySize, Usage: "tokens of a trained vocabulary"},
 					&cli.StringFlag{Name: "out", Value: "shards", Usage: "folder to make, also gs://BUCKET/FOLDER"},
 					&cli.BoolFlag{Name: "near-duplicates", Usage: "drop documents that resemble an earlier one, too (MinHash of runs of 5 tokens)"},
@@ -103,7 +103,7 @@ func runVocab(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := v.Save(c.String("out")); err != nil {
+	if err := saveVocabulary(c.Context, c.String("out"), v); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s: %d tokens, hash %s\n", c.String("out"), v.Size(), v.Hash())
@@ -112,8 +112,8 @@ func runVocab(c *cli.Context) error {
 
 // trainReported trains a vocabulary and says so.
 func trainReported(c *cli.Context, text *corpus.Corpus) (*wordpiece.Vocabulary, error) {
-	fmt.Fprintf(c.App.ErrWriter, "training a vocabulary of %d tokens on %d files (%.1f MB)\n", c.Int("size"), len(text.Files()), float64(text.Size())/1e6)
-	return trainVocabulary(c.Context, text, c.Int("size"), c.Bool("cased"), c.Int("workers"))
+	say := func(line string) { fmt.Fprintln(c.App.ErrWriter, line) }
+	return trainVocabulary(c.Context, text, c.Int("size"), c.Bool("cased"), c.Int("workers"), say)
 }
 
 func runBuild(c *cli.Context) error {
@@ -123,7 +123,7 @@ func runBuild(c *cli.Context) error {
 	}
 	var v *wordpiece.Vocabulary
 	if c.String("vocab") != "" {
-		v, err = wordpiece.Load(c.String("vocab"))
+		v, err = LoadVocabulary(c.Context, c.String("vocab"))
 	} else {
 		v, err = trainReported(c, text)
 	}

@@ -4,8 +4,10 @@
 //
 // The way of the data, a file each:
 //
-//	pipeline.go  text -> tokens, in parallel and in order
-//	build.go     tokens -> token shards: deduplicated, with a held-out split, described by manifest.go
+//	vocabulary.go  text -> a trained vocabulary
+//	document.go  documents in tokens; pipeline.go makes them, in parallel and in order
+//	build.go     tokens -> token shards: deduplicated, described by manifest.go and report.go
+//	heldout.go   which documents are held out
 //	hashset.go, nearduplicate.go  which documents and sentences came before
 //	records.go   pre-training examples of the official code -> tokens
 //	index.go     shards -> examples of one or two segments for a sequence length, kept by index_cache.go
@@ -15,7 +17,7 @@
 //	batch.go     (seed, step) -> Batch
 //	loader.go    batches ahead of time, in order
 //	open.go      Prepare: all of it in one call, reusing what an earlier run has built
-//	remote.go    shards in buckets
+//	folder.go    folders that appear whole; remote.go: shards and vocabularies in buckets
 //	command.go   the data commands; inspect.go shows examples as text, export.go writes them as TFRecord files
 package dataset
 

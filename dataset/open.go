@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ import (
 // Options says where text comes from and what batches to make of it.
 type Options struct {
 	Data           []string       // text files, globs, folders, or one folder of shards; empty: the doc comments of the local Go installation
-	Vocabulary     string         // vocabulary file; empty: that of the shards, or one trained on the text
+	Vocabulary     string         // vocabulary file, also gs://; empty: that of the shards, or one trained on the text
 	VocabularySize int            // of a trained vocabulary; 0 means DefaultVocabularySize
 	Cased          bool           // keep upper case: for a cased vocab.txt, or to train one
 	Text           corpus.Options // how text files are read
@@ -262,7 +261,7 @@ func digest(parts ...any) string {
 // trains it.
 func vocabularyFor(ctx context.Context, text *corpus.Corpus, source, cache string, o Options, progress func(string)) (*wordpiece.Vocabulary, error) {
 	if o.Vocabulary != "" {
-		return wordpiece.Load(o.Vocabulary)
+		return LoadVocabulary(ctx, o.Vocabulary)
 	}
 	size := o.VocabularySize
 	if size == 0 {
@@ -272,23 +271,9 @@ func vocabularyFor(ctx context.Context, text *corpus.Corpus, source, cache strin
 	if v, err := wordpiece.Load(path); err == nil {
 		return v, nil
 	}
-	progress(fmt.Sprintf("training a vocabulary of %d tokens on %d files (%.1f MB)", size, len(text.Files()), float64(text.Size())/1e6))
-	v, err := trainVocabulary(ctx, text, size, o.Cased, o.Workers)
+	v, err := trainVocabulary(ctx, text, size, o.Cased, o.Workers, progress)
 	if err != nil {
 		return nil, err
 	}
 	return v, v.Save(path)
-}
-
-// trainVocabulary trains a vocabulary on all of a text.
-func trainVocabulary(ctx context.Context, text *corpus.Corpus, size int, cased bool, workers int) (*wordpiece.Vocabulary, error) {
-	if text.HoldsTokens() {
-		return nil, fault.New(fault.Usage, "dataset: TFRecord files hold token ids, of which no vocabulary can be trained; name with --vocab the one that they were made with")
-	}
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	return wordpiece.Train(ctx, sentencesOf(ctx, text, workers), wordpiece.TrainOptions{
-		Size: size, Workers: workers, Text: wordpiece.Options{Cased: cased},
-	})
 }

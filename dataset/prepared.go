@@ -64,7 +64,7 @@ func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (
 		}
 	}
 	if o.Vocabulary != "" {
-		given, err := wordpiece.Load(o.Vocabulary)
+		given, err := LoadVocabulary(ctx, o.Vocabulary)
 		if err == nil {
 			err = p.Sources[0].Manifest.checkVocabulary(p.Sources[0].Folder, given)
 		}

@@ -8,9 +8,38 @@ import (
 	"path/filepath"
 	"strings"
 
+	"elektron/dataset/wordpiece"
 	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
+
+// LoadVocabulary is wordpiece.Load for a file here or in a bucket.
+func LoadVocabulary(ctx context.Context, name string) (*wordpiece.Vocabulary, error) {
+	if !blob.IsRemote(name) {
+		return wordpiece.Load(name)
+	}
+	data, err := blob.ReadFile(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return wordpiece.Parse(name, data)
+}
+
+// saveVocabulary is Save for a file here or in a bucket.
+func saveVocabulary(ctx context.Context, name string, v *wordpiece.Vocabulary) error {
+	if !blob.IsRemote(name) {
+		return v.Save(name)
+	}
+	out, err := blob.Create(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	if _, err := out.Write(v.Text()); err != nil {
+		return err
+	}
+	return out.Close()
+}
 
 // fetchShards puts copies of sources that are folders of shards in a bucket into the cache, because shards are read by
 // memory mapping, and names the copies in their place. Text in a bucket is left: it is read once, from there.

@@ -59,6 +59,18 @@ func TestShardsInBucket(t *testing.T) {
 	if p, _, err := prepare(t, Options{Data: []string{remote + "=1", local + "=2"}, CacheDir: cache}); err != nil || len(p.Sources) != 2 {
 		t.Errorf("a mixture of both: %v", err)
 	}
+	if out, _, err := data(t, "vocab", "--data", bucket+"/texts", "--size", "100", "--out", bucket+"/v.txt"); err != nil || !strings.Contains(out, "100 tokens") {
+		t.Errorf("training a vocabulary: %v\n%s", err, out)
+	}
+	if p, _, err := prepare(t, Options{Data: []string{bucket + "/texts"}, CacheDir: cache, Vocabulary: bucket + "/v.txt"}); err != nil || p.Vocabulary.Size() != 100 {
+		t.Errorf("a vocabulary of the bucket: %v", err)
+	}
+	if _, _, err := prepare(t, Options{Data: []string{remote}, CacheDir: cache, Vocabulary: bucket + "/v.txt"}); fault.KindOf(err) != fault.Data || !strings.Contains(err.Error(), "another vocabulary") {
+		t.Errorf("shards with another vocabulary: %v", err)
+	}
+	if _, _, err := data(t, "build", "--data", texts, "--vocab", bucket+"/none.txt", "--out", local+"2"); fault.KindOf(err) != fault.Storage || !strings.Contains(err.Error(), "none.txt") {
+		t.Errorf("no such vocabulary: %v", err)
+	}
 	if p, _, err := prepare(t, Options{Data: []string{bucket + "/texts"}, CacheDir: cache, VocabularySize: 150}); err != nil || p.Train.Tokens() == 0 {
 		t.Errorf("text of the bucket: %v", err)
 	}

@@ -90,6 +90,18 @@ func (c *Corpus) Size() int64 {
 	return total
 }
 
+// TextSize estimates the bytes of text in all files: a compressed file is taken to hold four times its size.
+func (c *Corpus) TextSize() int64 {
+	var total int64
+	for _, f := range c.files {
+		total += f.Size
+		if format, compression := extension(f.Path); compression != "" || format == ".parquet" {
+			total += 3 * f.Size
+		}
+	}
+	return total
+}
+
 // Documents yields every document of every file in order, then, where there was none, NoText's error.
 func (c *Corpus) Documents(ctx context.Context) iter.Seq2[Document, error] {
 	return func(yield func(Document, error) bool) {

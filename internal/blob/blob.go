@@ -64,6 +64,16 @@ func List(ctx context.Context, folder string) ([]Info, error) { return For(folde
 // Open reads a file, as Store.Open.
 func Open(ctx context.Context, name string) (io.ReadCloser, error) { return For(name).Open(ctx, name) }
 
+// ReadFile reads all of a file.
+func ReadFile(ctx context.Context, name string) ([]byte, error) {
+	in, err := Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return io.ReadAll(in)
+}
+
 // Create begins a file, as Store.Create.
 func Create(ctx context.Context, name string) (Writer, error) { return For(name).Create(ctx, name) }
 

@@ -24,12 +24,12 @@ import (
 )
 
 // importInto imports folders as `elektron import` does, with assignments of --set.
-func importInto(out, discriminator, generator string, step int64, assignments ...string) (string, error) {
+func importInto(out, source, generator string, step int64, assignments ...string) (string, error) {
 	c := must.M1(Preset("small"))
 	s := settings.New(&c)
 	must.M(s.Set(append(assignments, "run.out="+out)...))
 	var said strings.Builder
-	i := importing{discriminator: discriminator, generator: generator, step: step, config: &c, settings: s}
+	i := importing{source: source, generator: generator, step: step, config: &c, settings: s}
 	err := i.run(&said)
 	return said.String(), err
 }

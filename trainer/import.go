@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,28 +16,43 @@ import (
 	"elektron/internal/settings"
 	"elektron/model"
 	"elektron/model/hf"
+	"elektron/model/tf1"
 	"elektron/trainer/checkpoint"
 	"elektron/trainer/track"
 )
 
-// importing is one import: folders in Hugging Face's layout become a run that pretrain goes on from.
+// importing is one import: a model in Hugging Face's layout, or of the official TensorFlow code, becomes a run
+// that pretrain goes on from.
 type importing struct {
-	discriminator, generator string // folders; the generator's may be ""
-	vocabulary               string // file; "" takes the folder's
-	step                     int64  // steps that the run is to have done
-	config                   *Config
-	settings                 *settings.Settings // over config
+	source     string // the discriminator's folder, or a TensorFlow checkpoint
+	generator  string // the generator's folder; may be ""
+	vocabulary string // file; "" takes the folder's
+	step       int64  // steps that the run is to have done
+	config     *Config
+	settings   *settings.Settings // over config
 }
 
-// run writes the run's folder: a checkpoint with the imported weights and moments of zero, the vocabulary and
-// the configuration. Weights that no folder holds are drawn from run.seed. What was found, missing and left
-// over is said on say.
+// imported is what was read, of either kind.
+type imported struct {
+	config  model.Config
+	guessed []string             // keys of the configuration that what was read does not tell
+	weights map[string][]float32 // by name, row-major
+	first   map[string][]float32 // moments, nil for a fresh start
+	second  map[string][]float32
+	unused  []string
+	differs []string
+	folder  string // where a vocabulary may lie
+	notes   []string
+}
+
+// run writes the run's folder: a checkpoint with the imported weights, the vocabulary and the configuration.
+// Weights that were not there are drawn from run.seed. What was found, missing and left over is said on say.
 func (i *importing) run(say io.Writer) error {
-	pair, err := hf.Import(i.discriminator, i.generator)
+	in, err := i.read()
 	if err != nil {
 		return err
 	}
-	if err := i.settle(pair); err != nil {
+	if err := i.settle(in); err != nil {
 		return err
 	}
 	out := i.config.Run.Out
@@ -51,31 +68,96 @@ func (i *importing) run(say io.Writer) error {
 	if len(entries) > 0 {
 		return fault.New(fault.Usage, "import: %s holds a run already; choose another --out", out)
 	}
-	vocabulary, note, err := i.readVocabulary(pair)
+	vocabulary, err := i.readVocabulary(in)
 	if err != nil {
 		return err
 	}
-	if err := i.save(pair, vocabulary); err != nil {
+	if err := i.save(in, vocabulary); err != nil {
 		return err
 	}
-	i.report(say, pair, note)
+	i.report(say, in)
 	return nil
 }
 
-// settle puts the imported model into the configuration, over whatever the other layers say.
-func (i *importing) settle(pair *hf.Pair) error {
-	imported := struct {
+// read loads the model: a folder with model.safetensors, else a TensorFlow checkpoint if there is one.
+func (i *importing) read() (*imported, error) {
+	if !exists(filepath.Join(i.source, "model.safetensors")) {
+		prefix, err := tf1.Find(i.source)
+		if err != nil {
+			return nil, err
+		}
+		if prefix != "" {
+			return i.readTensorFlow(prefix)
+		}
+	}
+	pair, err := hf.Import(i.source, i.generator)
+	if err != nil {
+		return nil, err
+	}
+	in := &imported{config: pair.Config, weights: pair.Weights, unused: pair.Unused, differs: pair.Differs, folder: i.source}
+	switch {
+	case pair.Config.Objective == model.ObjectiveMLM:
+		in.notes = append(in.notes, "the folder has a masked-language-model head and no replaced-token head: model.objective is mlm")
+	case i.generator == "":
+		in.guessed = []string{"model.generator.encoder", "model.generator.size", "model.generator.hidden_size",
+			"model.generator.layers", "model.generator.heads", "model.generator.intermediate_size"}
+	case pair.Config.Sharing != model.SharingEmbeddings:
+		in.notes = append(in.notes, fmt.Sprintf("by their numbers discriminator and generator share %s: model.sharing is %s",
+			map[string]string{model.SharingNone: "nothing, as their embeddings differ", model.SharingAll: "everything"}[pair.Config.Sharing], pair.Config.Sharing))
+	}
+	return in, nil
+}
+
+func (i *importing) readTensorFlow(prefix string) (*imported, error) {
+	if i.generator != "" {
+		return nil, fault.New(fault.Usage, "import: %s is a TensorFlow checkpoint, which holds the generator too; leave --generator away", prefix)
+	}
+	c, err := tf1.Import(prefix)
+	if err != nil {
+		return nil, err
+	}
+	in := &imported{config: c.Config, guessed: c.Guessed, weights: c.Weights, unused: c.Unused, folder: filepath.Dir(prefix)}
+	switch {
+	case c.FirstMoments == nil:
+	case c.Step == i.step:
+		in.first, in.second = c.FirstMoments, c.SecondMoments
+		in.notes = append(in.notes, "the optimizer goes on with the checkpoint's moments of Adam")
+	default:
+		in.notes = append(in.notes, fmt.Sprintf("the checkpoint's moments of Adam are left out, as they belong to its own step: take them along with --step %d", c.Step))
+	}
+	if c.Step != i.step {
+		in.notes = append(in.notes, fmt.Sprintf("the checkpoint has %d steps behind it; the learning rate's schedule starts at %d", c.Step, i.step))
+	}
+	return in, nil
+}
+
+// settle puts the imported model into the configuration, over whatever the other layers say; only what was
+// guessed gives way to them.
+func (i *importing) settle(in *imported) error {
+	read := struct {
 		Model model.Config `yaml:"model"`
-	}{pair.Config}
-	values := map[string]any{}
-	for _, key := range settings.New(&imported).Keys() {
+	}{in.config}
+	known, guessed := map[string]any{}, map[string]any{}
+	for _, key := range settings.New(&read).Keys() {
+		values := known
+		if slices.Contains(in.guessed, key.Name) {
+			values = guessed
+		}
 		values[key.Name] = strings.Trim(key.Value, `"`)
 	}
-	if limit := pair.Config.MaxPositions; i.config.Data.SeqLen > limit {
-		values["data.seq_len"] = fmt.Sprint(limit)
+	if limit := in.config.MaxPositions; i.config.Data.SeqLen > limit {
+		known["data.seq_len"] = fmt.Sprint(limit)
 	}
-	if err := i.settings.Apply(settings.Flag, "import "+i.discriminator, values); err != nil {
+	origin := "import " + i.source
+	if err := i.settings.Apply(settings.Preset, origin, guessed); err != nil {
 		return err
+	}
+	if err := i.settings.Apply(settings.Flag, origin, known); err != nil {
+		return err
+	}
+	if m := &i.config.Model; m.Heads == 0 || m.Generator.Heads == 0 && in.config.Generator.HiddenSize > 0 {
+		return fault.New(fault.Usage, "import: a TensorFlow checkpoint does not tell the number of attention heads, and hidden sizes of %d and %d are not of the official code's 64 a head: set model.heads and model.generator.heads",
+			in.config.HiddenSize, m.GeneratorEncoder().HiddenSize)
 	}
 	if i.step < 0 || i.step > 0 && i.step >= i.config.Run.Steps {
 		return fault.New(fault.Usage, "import: --step is %d and run.steps %d; it must lie between 0 and that: set run.steps to what the run is to reach in all", i.step, i.config.Run.Steps)
@@ -84,27 +166,30 @@ func (i *importing) settle(pair *hf.Pair) error {
 }
 
 // readVocabulary finds the vocabulary, nil with a note where there is none that elektron knows.
-func (i *importing) readVocabulary(pair *hf.Pair) (v *wordpiece.Vocabulary, note string, err error) {
-	v, text, err := folderVocabulary(i.discriminator, i.vocabulary)
+func (i *importing) readVocabulary(in *imported) (*wordpiece.Vocabulary, error) {
+	note := func(format string, args ...any) { in.notes = append(in.notes, fmt.Sprintf(format, args...)) }
+	v, text, err := folderVocabulary(in.folder, i.vocabulary)
 	switch {
 	case err != nil && i.vocabulary == "" && fault.KindOf(err) == fault.Data:
-		return nil, fmt.Sprintf("the folder's tokenizer was left out (%v); name a vocabulary with --vocab, here or in pretrain", err), nil
+		note("the folder's tokenizer was left out (%v); name a vocabulary with --vocab, here or in pretrain", err)
+		return nil, nil
 	case err != nil:
-		return nil, "", err
+		return nil, err
 	case v == nil:
-		return nil, "the folder holds no vocabulary; name the model's own with --vocab, here or in pretrain", nil
-	case v.Size() > pair.Config.VocabSize:
-		return nil, "", fault.New(fault.Data, "import: the vocabulary has %d entries and the model %d; it belongs to another model", v.Size(), pair.Config.VocabSize)
+		note("the folder holds no vocabulary; name the model's own with --vocab, here or in pretrain")
+		return nil, nil
+	case v.Size() > in.config.VocabSize:
+		return nil, fault.New(fault.Data, "import: the vocabulary has %d entries and the model %d; it belongs to another model", v.Size(), in.config.VocabSize)
 	}
 	i.config.Data.Cased = text.Cased
 	if text.Accents != wordpiece.AccentsAsCase {
-		note = "the tokenizer treats accents otherwise than its case does; elektron will strip them where it lowercases"
+		note("the tokenizer treats accents otherwise than its case does; elektron will strip them where it lowercases")
 	}
-	return v, note, nil
+	return v, nil
 }
 
 // save writes the run's files, the checkpoint last: a folder with one is complete.
-func (i *importing) save(pair *hf.Pair, vocabulary *wordpiece.Vocabulary) error {
+func (i *importing) save(in *imported, vocabulary *wordpiece.Vocabulary) error {
 	meta := checkpointMeta{Config: *i.config}
 	if vocabulary != nil {
 		meta.Vocabulary = vocabulary.Hash()
@@ -119,22 +204,24 @@ func (i *importing) save(pair *hf.Pair, vocabulary *wordpiece.Vocabulary) error 
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "import")
 	}
-	state := &checkpoint.State{Step: i.step, Meta: text, Tensors: importedTensors(i.config, pair.Weights)}
+	state := &checkpoint.State{Step: i.step, Meta: text, Tensors: in.tensors(i.config)}
 	_, err = checkpoint.Save(context.Background(), checkpointFolder(i.config.Run.Out), state)
 	return err
 }
 
-// importedTensors is the state of a step that has these weights and moments of zero.
-func importedTensors(c *Config, weights map[string][]float32) []checkpoint.Tensor {
+// tensors is the state of a step that has these weights and moments. Weights that were not read are drawn, and
+// their moments are zero.
+func (in *imported) tensors(c *Config) []checkpoint.Tensor {
 	var list []checkpoint.Tensor
-	for slot := range slots {
+	for slot, read := range [slots]map[string][]float32{weightSlot: in.weights, firstSlot: in.first, secondSlot: in.second} {
 		for _, w := range c.Model.Weights() {
-			values := make([]float32, w.Size())
-			if slot == weightSlot {
-				var ok bool
-				if values, ok = weights[w.Name]; !ok {
-					values = w.Initialize(uint32(c.Run.Seed), c.Model.InitializerRange)
-				}
+			values, ok := read[w.Name]
+			switch {
+			case ok:
+			case slot == weightSlot:
+				values = w.Initialize(uint32(c.Run.Seed), c.Model.InitializerRange)
+			default:
+				values = make([]float32, w.Size())
 			}
 			list = append(list, checkpoint.Tensor{Name: w.Name + slotSuffix[slot], DType: "float32", Shape: w.Shape, Data: encodeFloats(values)})
 		}
@@ -142,22 +229,28 @@ func importedTensors(c *Config, weights map[string][]float32) []checkpoint.Tenso
 	return list
 }
 
-func (i *importing) report(w io.Writer, pair *hf.Pair, note string) {
+func (i *importing) report(w io.Writer, in *imported) {
 	say := func(format string, args ...any) { fmt.Fprintln(w, track.Printable(fmt.Sprintf(format, args...))) }
-	say("imported %d tensors, %s parameters, as step %d of %s", len(pair.Weights), millions(pair.Config.ParameterCount()), i.step, i.config.Run.Out)
+	say("imported %d tensors, %s parameters, as step %d of %s", len(in.weights), millions(i.config.Model.ParameterCount()), i.step, i.config.Run.Out)
+	var missing []string
+	for _, weight := range i.config.Model.Weights() {
+		if _, ok := in.weights[weight.Name]; !ok {
+			missing = append(missing, weight.Name)
+		}
+	}
 	for _, list := range []struct {
 		what  string
 		names []string
 	}{
-		{"missing, drawn anew", pair.Missing},
-		{"unused", pair.Unused},
-		{"unequal to what it should be a copy of", pair.Differs},
+		{"missing, drawn anew", missing},
+		{"unused", in.unused},
+		{"unequal to what it should be a copy of", in.differs},
 	} {
 		for _, name := range list.names {
 			say("  %s: %s", list.what, name)
 		}
 	}
-	if note != "" {
+	for _, note := range in.notes {
 		say("note: %s", note)
 	}
 	say("next: elektron --config %s/config.yaml --data FOLDER goes on from here", i.config.Run.Out)
@@ -167,11 +260,14 @@ func (i *importing) report(w io.Writer, pair *hf.Pair, note string) {
 func ImportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "make a run from a model in Hugging Face's layout, to pre-train it further",
-		ArgsUsage: "DISCRIMINATOR",
-		Description: `Reads config.json, model.safetensors and the vocabulary of ELECTRA (or ALBERT) folders. Optimizer state
-starts fresh. Pickles (.bin, .pt) are refused: to load one is to run the code in it. Example:
+		Usage:     "make a run from a model of transformers or of Google's ELECTRA code, to pre-train it further",
+		ArgsUsage: "DISCRIMINATOR|CHECKPOINT",
+		Description: `Reads folders in Hugging Face's layout: config.json, model.safetensors and the vocabulary of ELECTRA or ALBERT; or
+a TensorFlow checkpoint of google-research/electra: its folder, or what the names of its files begin with. The
+optimizer starts fresh, but for a TensorFlow checkpoint with moments and --step its own. Pickles (.bin, .pt) are
+refused: to load one is to run the code in it. Examples:
    elektron import electra-small-discriminator --generator electra-small-generator --out run --set data.batch_size=64
+   elektron import electra_small/ --out run
    elektron --config run/config.yaml --data corpus/`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "generator", Usage: "the generator's folder (default: a fresh one of a quarter of the width)"},
@@ -184,7 +280,7 @@ starts fresh. Pickles (.bin, .pt) are refused: to load one is to run the code in
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return fault.New(fault.Usage, "import: %d arguments; want one, the discriminator's folder", c.NArg())
+				return fault.New(fault.Usage, "import: %d arguments; want one, the discriminator's folder or a TensorFlow checkpoint", c.NArg())
 			}
 			if !c.IsSet("preset") && !c.IsSet("config") {
 				if err := c.Set("preset", "small"); err != nil {
@@ -192,10 +288,10 @@ starts fresh. Pickles (.bin, .pt) are refused: to load one is to run the code in
 				}
 			}
 			config, s, err := configure(c)
-			if err != nil {
+			if config == nil { // what only contradicts the preset may suit the model: settle validates
 				return err
 			}
-			i := importing{discriminator: c.Args().First(), generator: c.String("generator"), vocabulary: c.String("vocab"),
+			i := importing{source: c.Args().First(), generator: c.String("generator"), vocabulary: c.String("vocab"),
 				step: c.Int64("step"), config: config, settings: s}
 			return i.run(c.App.Writer)
 		},

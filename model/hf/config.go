@@ -102,10 +102,29 @@ func (c *folderConfig) check() error {
 		return fmt.Errorf("hidden_act is %.80q; known: gelu, gelu_new", c.HiddenAct)
 	case c.PositionEmbeddingType != "absolute":
 		return fmt.Errorf("position_embedding_type is %.80q; only absolute positions are known", c.PositionEmbeddingType)
+	case c.notPositive() != "":
+		return fmt.Errorf("%s; it must be positive", c.notPositive())
 	case c.NumHiddenLayers > maxLayers || c.NumHiddenGroups > maxLayers || c.InnerGroupNum > maxLayers:
 		return fmt.Errorf("num_hidden_layers is %d, num_hidden_groups %d, inner_group_num %d; no model has more than %d", c.NumHiddenLayers, c.NumHiddenGroups, c.InnerGroupNum, maxLayers)
 	}
 	return nil
+}
+
+// notPositive says which size is not positive, the first one.
+func (c *folderConfig) notPositive() string {
+	for _, size := range []struct {
+		key   string
+		value int
+	}{
+		{"vocab_size", c.VocabSize}, {"embedding_size", c.EmbeddingSize}, {"hidden_size", c.HiddenSize}, {"num_hidden_layers", c.NumHiddenLayers},
+		{"num_hidden_groups", c.NumHiddenGroups}, {"inner_group_num", c.InnerGroupNum}, {"num_attention_heads", c.NumAttentionHeads},
+		{"intermediate_size", c.IntermediateSize}, {"max_position_embeddings", c.MaxPositionEmbeddings}, {"type_vocab_size", c.TypeVocabSize},
+	} {
+		if size.value <= 0 {
+			return fmt.Sprintf("%s is %d", size.key, size.value)
+		}
+	}
+	return ""
 }
 
 // single is the configuration of a discriminator whose generator is not known: the generator has a quarter

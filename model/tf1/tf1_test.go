@@ -38,20 +38,6 @@ func drawn(c *model.Config) map[string][]float32 {
 	return weights
 }
 
-// variables are a model's weights as the official code saves them, with suffix behind their names.
-func variables(c *model.Config, weights map[string][]float32, suffix string) []tf1test.Variable {
-	var list []tf1test.Variable
-	for _, w := range c.Weights() {
-		name, transposed := variableName(w.Name)
-		values := weights[w.Name]
-		if transposed {
-			values = transpose(values, w.Shape[1], w.Shape[0])
-		}
-		list = append(list, tf1test.Floats(name+suffix, stored(w.Shape, transposed), values))
-	}
-	return list
-}
-
 func equalBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
@@ -107,7 +93,7 @@ func TestRoundTrip(t *testing.T) {
 			prefix := filepath.Join(t.TempDir(), "model.ckpt-1000")
 			config := smallConfig(c.edit)
 			weights := drawn(&config)
-			tf1test.Write(t, prefix, c.layout, append(variables(&config, weights, ""), tf1test.Integer(stepName, 1000))...)
+			tf1test.Write(t, prefix, c.layout, append(tf1test.Model(&config, weights, ""), tf1test.Integer(stepName, 1000))...)
 			got := must.M1(Import(prefix))
 			if !maps.EqualFunc(got.Weights, weights, equalBits) {
 				t.Error("the weights are not the same")
@@ -132,7 +118,7 @@ func TestRoundTrip(t *testing.T) {
 func TestMoments(t *testing.T) {
 	config := smallConfig(func(*model.Config) {})
 	weights := drawn(&config)
-	list := slices.Concat(variables(&config, weights, ""), variables(&config, weights, firstMoment), variables(&config, weights, secondMoment))
+	list := slices.Concat(tf1test.Model(&config, weights, ""), tf1test.Model(&config, weights, firstMoment), tf1test.Model(&config, weights, secondMoment))
 	prefix := filepath.Join(t.TempDir(), "model")
 	tf1test.Write(t, prefix, tf1test.Options{BlockSize: 4096}, list...)
 	got := must.M1(Import(prefix))
@@ -150,7 +136,7 @@ func TestMoments(t *testing.T) {
 func TestParts(t *testing.T) {
 	config := smallConfig(func(*model.Config) {})
 	var kept []tf1test.Variable
-	for _, v := range variables(&config, drawn(&config), "") {
+	for _, v := range tf1test.Model(&config, drawn(&config), "") {
 		if strings.HasPrefix(v.Name, discriminatorScope) {
 			kept = append(kept, v)
 		}
@@ -169,7 +155,7 @@ func TestParts(t *testing.T) {
 // TestRefusals breaks one thing at a time.
 func TestRefusals(t *testing.T) {
 	config := smallConfig(func(*model.Config) {})
-	list := variables(&config, drawn(&config), "")
+	list := tf1test.Model(&config, drawn(&config), "")
 	edit := func(name string, edit func(*tf1test.Variable)) func(t *testing.T, prefix string) {
 		return func(t *testing.T, prefix string) {
 			tf1test.Write(t, prefix, tf1test.Options{Edit: func(v *tf1test.Variable) {

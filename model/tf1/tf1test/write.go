@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"elektron/model"
 )
 
 // Numbers of TensorFlow's element types.
@@ -48,6 +50,35 @@ func Floats(name string, shape []int, values []float32) Variable {
 // Integer makes a variable of one int64.
 func Integer(name string, n int64) Variable {
 	return Variable{Name: name, DType: Int64, Shape: []int{}, Data: binary.LittleEndian.AppendUint64(nil, uint64(n))}
+}
+
+// officialNames turns the names of elektron's weights into those of google-research/electra's variables.
+var officialNames = strings.NewReplacer(
+	"discriminator.electra.", "electra/", "generator.electra.", "generator/",
+	"discriminator.discriminator_predictions.", "discriminator_predictions/", "dense_prediction", "dense_1",
+	"generator.generator_predictions.", "generator_predictions/", "generator.generator_lm_head.bias", "generator_predictions/output_bias",
+	".layer.", "/layer_", "LayerNorm.weight", "LayerNorm/gamma", "LayerNorm.bias", "LayerNorm/beta",
+	"_embeddings.weight", "_embeddings", ".weight", "/kernel", ".", "/",
+)
+
+// Model are the variables of a model as the official code saves them, kernels [in, out], with suffix behind
+// their names.
+func Model(c *model.Config, weights map[string][]float32, suffix string) []Variable {
+	var list []Variable
+	for _, w := range c.Weights() {
+		name, shape, values := officialNames.Replace(w.Name), w.Shape, weights[w.Name]
+		if strings.HasSuffix(name, "/kernel") {
+			shape = []int{w.Shape[1], w.Shape[0]}
+			values = make([]float32, 0, len(weights[w.Name]))
+			for i := range shape[0] {
+				for o := range shape[1] {
+					values = append(values, weights[w.Name][o*shape[0]+i])
+				}
+			}
+		}
+		list = append(list, Floats(name+suffix, shape, values))
+	}
+	return list
 }
 
 // Options say how a bundle is laid out.

@@ -110,6 +110,7 @@ func TestParseDamaged(t *testing.T) {
 		{"text", []byte("HloModule test"), "reading the compiled program"},
 		{"no entry", module(computation(3, s32(5, 1)).root(5)), "entry computation 1 is missing"},
 		{"no callee", module(computation(1, instruction(5, "call").number(38, 7)).root(5)), "calls computation 7"},
+		{"half a loop", module(computation(1, instruction(5, "while").number(38, 1)).root(5)), "calls 1 computations, not 2"},
 		{"no operand", module(computation(1, instruction(5, "copy", 6)).root(5)), "operand 6 of copy.5"},
 		{"no result", module(computation(1, s32(5, 1)).root(6)), "no result"},
 	} {
@@ -182,8 +183,8 @@ func TestTripCount(t *testing.T) {
 
 // TestTripCountNoted takes the compiler's own count where it gives one.
 func TestTripCountNoted(t *testing.T) {
-	while := instruction(15, "while").text(43, `{"known_trip_count":{"n":"12"},"known_init_step":{"init":"0","step":"1"}}`)
-	m := mustParse(t, module(computation(1, while).root(15)))
+	while := instruction(15, "while").number(38, 2).number(38, 2).text(43, `{"known_trip_count":{"n":"12"},"known_init_step":{"init":"0","step":"1"}}`)
+	m := mustParse(t, module(computation(1, while).root(15), computation(2, s32(5, 1)).root(5)))
 	if got := m.Entry.Root.TripCount; got != 12 {
 		t.Errorf("%d rounds", got)
 	}

@@ -55,6 +55,9 @@ type reference struct {
 	to   int64
 }
 
+// callees is how many computations the instructions of control flow call.
+var callees = map[string]int{"while": 2, "call": 1, "async-start": 1}
+
 // link turns the ids of computations into pointers.
 func (p *parser) link() error {
 	p.module.Entry = p.computations[p.entry]
@@ -70,6 +73,9 @@ func (p *parser) link() error {
 	}
 	for _, c := range p.module.Computations {
 		for _, i := range c.Instructions {
+			if want, fixed := callees[i.Opcode]; fixed && len(i.Called) != want {
+				return fmt.Errorf("%s calls %d computations, not %d", i.Name, len(i.Called), want)
+			}
 			if i.Opcode == "while" && i.TripCount < 0 {
 				i.TripCount = inferTripCount(i)
 			}

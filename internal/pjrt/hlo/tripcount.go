@@ -5,7 +5,7 @@ package hlo
 
 // inferTripCount is how often a while runs its body, or -1.
 func inferTripCount(loop *Instruction) int64 {
-	if len(loop.Called) != 2 || len(loop.Operands) != 1 {
+	if len(loop.Operands) != 1 {
 		return -1
 	}
 	body, condition := loop.Called[0], loop.Called[1]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,14 @@ func TestBench(t *testing.T) {
 	}
 	if result["platform"] != "go" || !(result["step_s_min"].(float64) > 0) {
 		t.Errorf("platform or time is wrong in %s", out)
+	}
+	// A fresh model knows nothing: ln 200 for the generator, 50 times about ln 2 for the discriminator.
+	if loss := result["first_loss"].(float64); !(math.Abs(loss-math.Log(200)-50*math.Ln2) < 20) {
+		t.Errorf("the fresh model's loss is %g", loss)
+	}
+	if out, err := elektron("bench", "--platform=go", "--batch-size", "2", "--seq-len", "16", "--steps", "1",
+		"--set", "model.vocab_size=200", "--set", "model.objective=mlm"); err != nil || !strings.Contains(out, "first_loss") {
+		t.Errorf("a masked language model alone: %q, %v", out, err)
 	}
 }
 

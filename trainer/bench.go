@@ -32,7 +32,8 @@ type BenchResult struct {
 	MFU         float64 `json:"mfu"` // 0 where the device's peak is not known
 	Params      int     `json:"params"`
 	FLOPs       float64 `json:"flops_per_step"`
-	Loss        float64 `json:"loss"`
+	FirstLoss   float64 `json:"first_loss"` // of the fresh model: near ln V + 50 ln 2
+	Loss        float64 `json:"loss"`       // of the last step
 	StepSeconds []float64
 }
 
@@ -59,12 +60,13 @@ func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
 		if err != nil {
 			return nil, err
 		}
-		if seconds := time.Since(began).Seconds(); t == 0 {
-			result.FirstStep = seconds
+		seconds := time.Since(began).Seconds()
+		result.Loss = totalLoss(&c.Model, &r.Statistics, c.Model.DiscriminatorWeight)
+		if t == 0 {
+			result.FirstStep, result.FirstLoss = seconds, result.Loss
 		} else {
 			times = append(times, seconds)
 		}
-		result.Loss = c.Model.GeneratorWeight*r.MLMLoss/r.MaskedTokens + c.Model.DiscriminatorWeight*r.RTDLoss/r.Tokens
 	}
 	result.StepSeconds = times
 	sorted := append([]float64(nil), times...)

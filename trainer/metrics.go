@@ -24,11 +24,17 @@ func (r *run) lossMetrics(s *model.Statistics, weight float64) track.Metrics {
 		LearningRate: nan, GradNorm: nan, TokensPerS: nan, ExamplesPerS: nan, MFU: nan, DataWaitFraction: nan,
 		ElapsedS: r.elapsed(),
 	}
-	m.Loss = r.config.Model.GeneratorWeight * m.MLMLoss
-	if r.config.Model.Objective != model.ObjectiveMLM {
-		m.Loss += weight * m.RTDLoss
-	}
+	m.Loss = totalLoss(&r.config.Model, s, weight)
 	return m
+}
+
+// totalLoss is the weighted sum of a batch's mean losses; weight is the discriminator's.
+func totalLoss(c *model.Config, s *model.Statistics, weight float64) float64 {
+	loss := c.GeneratorWeight * s.MLMLoss / s.MaskedTokens
+	if c.Objective != model.ObjectiveMLM {
+		loss += weight * s.RTDLoss / s.Tokens
+	}
+	return loss
 }
 
 // trainingMetrics is a line about one step; its speeds are over the interval since the last line.

@@ -134,23 +134,26 @@ func (r *demoResult) write(w io.Writer, shaded bool) error {
 
 // writeJudgements writes the text with each token shaded, where that is possible, and then a line a token.
 func writeJudgements(b *strings.Builder, list []Judgement, shaded bool) {
+	text := list[1 : len(list)-1] // without [CLS] and [SEP]
 	if shaded {
-		for i, j := range list[1 : len(list)-1] { // without [CLS] and [SEP]
-			text, continues := strings.CutPrefix(track.Printable(j.Token), wordpiece.ContinuationPrefix)
+		for i, j := range text {
+			token, continues := strings.CutPrefix(track.Printable(j.Token), wordpiece.ContinuationPrefix)
 			if i > 0 && !continues {
 				b.WriteByte(' ')
 			}
 			if !j.Special {
-				text = shade(text, j.Probability)
+				token = shade(token, j.Probability)
 			}
-			b.WriteString(text)
+			b.WriteString(token)
 		}
 		b.WriteString("\n\n")
 	}
-	for _, j := range list {
-		if !j.Special {
-			fmt.Fprintf(b, "%5.1f %%  %-10s %s\n", 100*j.Probability, strings.Repeat("#", int(10*j.Probability+0.5)), track.Printable(j.Token))
+	for _, j := range text {
+		if j.Special { // never replaced in training: there is nothing to say
+			fmt.Fprintf(b, "%5s    %-10s %s\n", "-", "", j.Token)
+			continue
 		}
+		fmt.Fprintf(b, "%5.1f %%  %-10s %s\n", 100*j.Probability, strings.Repeat("#", int(10*j.Probability+0.5)), track.Printable(j.Token))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -164,6 +165,27 @@ func TestInspect(t *testing.T) {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("%q is not in\n%s", part, &text)
 		}
+	}
+}
+
+// TestInspectExport compares a run with its export, and finds the newest good checkpoint with a warning.
+func TestInspectExport(t *testing.T) {
+	c, exported := trained(t, "bert")
+	run, folder := must.M1(Inspect(c.Run.Out)), must.M1(Inspect(exported))
+	d := Compare(folder, run)
+	if weights := len(run.Tensors) / slots; d.Equal != weights || len(d.Differ) > 0 || len(folder.Tensors) != weights || folder.Vocabulary != run.Vocabulary {
+		t.Errorf("%d of %d weights are equal, %v are not", d.Equal, weights, d.Differ)
+	}
+	for _, change := range d.Config {
+		if !strings.HasPrefix(change.Key, "model.") {
+			t.Errorf("%s is compared with a folder that does not tell it", change.Key)
+		}
+	}
+	path := must.M1(checkpoint.Save(context.Background(), checkpointFolder(c.Run.Out), &checkpoint.State{Step: 7}))
+	must.M(os.Truncate(filepath.Join(path, "manifest.json"), 10))
+	said := must.M1(commandLine("inspect", c.Run.Out))
+	if !strings.Contains(said, "warning: ") || !strings.Contains(said, "step        6 of 6") {
+		t.Errorf("with a damaged newer checkpoint inspect says %q", said)
 	}
 }
 

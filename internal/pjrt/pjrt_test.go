@@ -175,4 +175,3 @@ func wantError(t *testing.T, err error, kind fault.Kind, words ...string) {
 		}
 	}
 }
-

@@ -27,12 +27,8 @@ func elektron(args ...string) (string, error) {
 // TestRefusals are command lines that must end with one clear error and its exit code.
 func TestRefusals(t *testing.T) {
 	folder := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(folder, name)
-		must.M(os.MkdirAll(filepath.Dir(path), 0o755))
-		must.M(os.WriteFile(path, []byte(text), 0o644))
-		return path
-	}
+	t.Chdir(folder) // a run in the default output folder is not this test's
+	file := func(name, text string) string { return write(folder, name, text) }
 	text := file("text/a.txt", strings.Repeat("Some words that are text.\n", 50))
 	must.M(os.MkdirAll(filepath.Join(folder, "hollow"), 0o755))
 	empty := file("empty/a.txt", "")
@@ -85,6 +81,61 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the error is more than a message: %q", err)
 			}
 		})
+	}
+}
+
+func write(folder, name, text string) string {
+	path := filepath.Join(folder, name)
+	must.M(os.MkdirAll(filepath.Dir(path), 0o755))
+	must.M(os.WriteFile(path, []byte(text), 0o644))
+	return path
+}
+
+// TestModelRefusals are calls of the commands that read models, on what is none.
+func TestModelRefusals(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	write(folder, "damaged/checkpoints/step-00000001/manifest.json", "{")
+	write(folder, "unreadable/config.json", "{")
+	write(folder, "pickle/config.json", `{"model_type": "electra", "vocab_size": 9, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1,
+		"num_attention_heads": 1, "intermediate_size": 8, "max_position_embeddings": 16, "type_vocab_size": 2, "hidden_act": "gelu",
+		"layer_norm_eps": 1e-12, "initializer_range": 0.02, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}`)
+	write(folder, "pickle/pytorch_model.bin", "x")
+	write(folder, "file", "x")
+	must.M(os.MkdirAll("hollow", 0o755))
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"inspect", 2, "0 arguments"},
+		{"inspect hollow file", 2, "2 arguments"},
+		{"inspect nowhere", 69, "nowhere"},
+		{"inspect file", 69, "file"},
+		{"inspect hollow", 65, "no checkpoint"},
+		{"inspect hollow --diff", 2, "--diff"},
+		{"inspect damaged", 65, "manifest.json"},
+		{"inspect damaged/checkpoints/step-00000001", 65, "manifest.json"},
+		{"inspect unreadable", 65, "config.json"},
+		{"inspect pickle", 65, "pytorch_model.bin"},
+		{"inspect hollow --jsn", 2, "--json"},
+		{"demo", 2, "0 arguments"},
+		{"demo hollow", 2, "--fill"},
+		{"demo nowhere text", 69, "nowhere"},
+		{"demo hollow text", 65, "no checkpoint"},
+		{"demo damaged text", 65, "manifest.json"},
+		{"demo pickle text", 65, "pytorch_model.bin"},
+		{"demo hollow text --http 0", 2, "no text"},
+		{"demo hollow --fill [MASK] --http 0", 2, "no text"},
+		{"demo hollow --http localhost", 2, "is no address"},
+		{"demo hollow --http 127.0.0.1:99999", 2, "99999"},
+		{"demo hollow --http 0", 65, "no checkpoint"},
+		{"export hollow out", 65, "no checkpoint"},
+	} {
+		out, err := elektron(strings.Fields(c.args)...)
+		if fault.ExitCode(err) != c.code || !strings.Contains(err.Error(), c.says) || out != "" {
+			t.Errorf("%s: exit code %d, want %d and %q in: %v; and no output: %q", c.args, fault.ExitCode(err), c.code, c.says, err, out)
+		}
 	}
 }
 

@@ -209,8 +209,12 @@ func (i *Inspection) writeFacts(w io.Writer) {
 	if len(i.Steps) > 1 {
 		fmt.Fprintf(w, "beside it\t%d\n", i.Steps)
 	}
-	fmt.Fprintf(w, "model\t%s, %d layers of %d, %d heads; embedding %d; %s; vocabulary %d (%.12s)\n",
-		m.Encoder, m.Layers, m.HiddenSize, m.Heads, m.EmbeddingSize, small, m.VocabSize, i.Vocabulary)
+	hash := i.Vocabulary
+	if hash == "" {
+		hash = "not beside it"
+	}
+	fmt.Fprintf(w, "model\t%s, %d layers of %d, %d heads; embedding %d; %s; vocabulary %d (%.13s)\n",
+		m.Encoder, m.Layers, m.HiddenSize, m.Heads, m.EmbeddingSize, small, m.VocabSize, hash)
 	moments := ""
 	if i.isRun {
 		moments = " with moments"

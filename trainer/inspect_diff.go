@@ -98,7 +98,13 @@ func subtract(a checkpoint.Tensor, b *checkpoint.Tensor) TensorDifference {
 }
 
 func (d *Difference) write(out io.Writer) error {
-	fmt.Fprintf(out, "a: %s, step %d\nb: %s, step %d\n", track.Printable(d.A), d.Steps[0], track.Printable(d.B), d.Steps[1])
+	for i, path := range []string{d.A, d.B} {
+		fmt.Fprintf(out, "%c: %s", "ab"[i], track.Printable(path))
+		if d.Steps[i] > 0 {
+			fmt.Fprintf(out, ", step %d", d.Steps[i])
+		}
+		fmt.Fprintln(out)
+	}
 	for _, change := range d.Config {
 		fmt.Fprintf(out, "config: %s is %s in a and %s in b\n", change.Key, track.Printable(change.A), track.Printable(change.B))
 	}

@@ -9,17 +9,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/janpfeifer/must"
 
+	"elektron/dataset/wordpiece"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/internal/settings"
 	"elektron/internal/testdata"
+	"elektron/model"
+	"elektron/model/hf"
 	"elektron/model/hf/safetensors"
+	"elektron/model/tf1/tf1test"
 	"elektron/trainer/checkpoint"
 )
 
@@ -184,7 +189,139 @@ func TestCard(t *testing.T) {
 	}
 }
 
-// TestTransformers loads an export with transformers and compares its logits, where Python has it.
+// madeUp is a model with random weights and a small vocabulary.
+func madeUp(t *testing.T, edit func(*model.Config)) *Model {
+	t.Helper()
+	c, _ := model.Preset("tiny")
+	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.Heads, c.IntermediateSize, c.MaxPositions = 60, 16, 32, 2, 48, 24
+	edit(&c)
+	m := &Model{Path: "made up", Config: c, Weights: map[string][]float32{}, Vocabulary: smallVocabulary(t)}
+	for _, w := range c.Weights() {
+		w.Init = model.InitTruncatedNormal
+		m.Weights[w.Name] = w.Initialize(3, 0.3)
+	}
+	return m
+}
+
+func smallVocabulary(t *testing.T) *wordpiece.Vocabulary {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vocab.txt")
+	words := "[PAD] [UNK] [CLS] [SEP] [MASK] , . ' ! ? the amber old trees resin under na ##ive ##s 1 ##9 ##84 a b c d e"
+	must.M(os.WriteFile(path, []byte(strings.ReplaceAll(words, " ", "\n")+"\n"), 0o644))
+	return must.M1(wordpiece.Load(path))
+}
+
+// kinds are models of every sort that can be exported.
+var kinds = map[string]func(*model.Config){
+	"bert":                    func(c *model.Config) {},
+	"albert":                  func(c *model.Config) { c.Encoder = "albert" },
+	"albert guesses for bert": func(c *model.Config) { c.Generator.Encoder = "albert" },
+	"bert guesses for albert": func(c *model.Config) { c.Encoder, c.Generator.Encoder = "albert", "bert" },
+	"untied":                  func(c *model.Config) { c.Sharing = model.SharingNone },
+	"all tied":                func(c *model.Config) { c.Sharing = model.SharingAll },
+	"gdes":                    func(c *model.Config) { c.Sharing = model.SharingGDES },
+	"mlm":                     func(c *model.Config) { c.Objective = model.ObjectiveMLM },
+}
+
+// said is what a model says of texts, as `demo --json` does.
+func said(t *testing.T, m *Model) []demoResult {
+	t.Helper()
+	d := must.M1(NewDemo(t.Context(), m, platform.Options{Platform: platform.Go}))
+	defer d.Close()
+	var list []demoResult
+	for _, text := range []string{"The amber, under old TREES!", "naïve trees' resin? 1984 漢字 [MASK].", "a"} {
+		r := demoResult{Text: text, FillText: text + " [MASK] resin [MASK]"}
+		if m.Config.Objective != model.ObjectiveMLM {
+			r.Tokens = must.M1(d.Detect(t.Context(), r.Text))
+		}
+		r.FillIDs, r.Fillings = must.M2(d.Fill(t.Context(), r.FillText))
+		list = append(list, r)
+	}
+	return list
+}
+
+// TestExportKinds exports models of every sort; what is read again says the same of texts, to the last bit.
+func TestExportKinds(t *testing.T) {
+	for name, edit := range kinds {
+		t.Run(name, func(t *testing.T) {
+			m, out := madeUp(t, edit), t.TempDir()
+			must.M(Export(m, out, io.Discard))
+			folder := out
+			if m.Config.Objective == model.ObjectiveMLM {
+				folder = filepath.Join(out, "generator")
+			}
+			again := must.M1(LoadModel(folder, ""))
+			if before, after := said(t, m), said(t, again); !reflect.DeepEqual(before, after) {
+				t.Errorf("the model says %+v, its export %+v", before, after)
+			}
+		})
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	err := Export(madeUp(t, func(c *model.Config) { c.Generator.Encoder = "modern" }), out, io.Discard)
+	if fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), "modern") || exists(out) {
+		t.Errorf("an encoder that transformers does not have: %v; a folder is there: %t", err, exists(out))
+	}
+}
+
+// TestImportTensorFlow brings the reference model, saved as the official code does, through a run and finds
+// every tensor of its folders again, bit by bit.
+func TestImportTensorFlow(t *testing.T) {
+	reference, folder := filepath.Join(testdata.Parity(t), "electra"), t.TempDir()
+	config, weights, err := hf.Read(sides(reference))
+	must.M(err)
+	list := append(tf1test.Model(&config, weights, ""), tf1test.Integer("global_step", 9))
+	released, fresh := filepath.Join(folder, "released"), filepath.Join(folder, "fresh")
+	must.M(os.Mkdir(released, 0o755))
+	must.M(os.Mkdir(fresh, 0o755))
+	tf1test.Write(t, filepath.Join(released, "electra_small"), tf1test.Options{}, list...)
+	list = append(list, append(tf1test.Model(&config, weights, "/adam_m"), tf1test.Model(&config, weights, "/adam_v")...)...)
+	tf1test.Write(t, filepath.Join(fresh, "model.ckpt-9"), tf1test.Options{Shards: 2, Snappy: true, BlockSize: 500}, list...)
+	heads := []string{fmt.Sprintf("model.heads=%d", config.DiscriminatorEncoder().Heads), fmt.Sprintf("model.generator.heads=%d", config.GeneratorEncoder().Heads)}
+	for _, c := range []struct {
+		source string
+		step   int64
+		says   string
+		moment func(float32) float32
+	}{
+		{released, 0, "has 9 steps behind it", func(float32) float32 { return 0 }},
+		{filepath.Join(released, "electra_small"), 9, "", func(float32) float32 { return 0 }},
+		{fresh, 0, "--step 9", func(float32) float32 { return 0 }},
+		{fresh, 9, "goes on with", func(x float32) float32 { return x }},
+	} {
+		out := t.TempDir()
+		said := must.M1(importInto(out, c.source, "", c.step, append(heads, "model.activation="+config.Activation)...))
+		if !strings.Contains(said, c.says) || strings.Contains(said, "missing") || strings.Contains(said, "unused") {
+			t.Errorf("%s at %d: import says %q, want %q", c.source, c.step, said, c.says)
+		}
+		state, _, _, err := checkpoint.Restore(checkpointFolder(out))
+		must.M(err)
+		if state.Step != c.step || len(state.Tensors) != slots*len(weights) {
+			t.Errorf("step %d, %d tensors; want %d, %d", state.Step, len(state.Tensors), c.step, slots*len(weights))
+		}
+		for _, tensor := range state.Tensors {
+			name, _, isMoment := strings.Cut(tensor.Name, "#")
+			for i, x := range decodeFloats(tensor.Data) {
+				want := weights[name][i]
+				if isMoment {
+					want = c.moment(want)
+				}
+				if math.Float32bits(x) != math.Float32bits(want) {
+					t.Fatalf("%s at %d: %s[%d] is %g, want %g", c.source, c.step, tensor.Name, i, x, want)
+				}
+			}
+		}
+	}
+	for says, assignments := range map[string][]string{"set model.heads": nil, "does not divide": {"model.heads=5", "model.generator.heads=3"}} {
+		if _, err := importInto(t.TempDir(), released, "", 0, assignments...); fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), says) {
+			t.Errorf("with %q: %v; want exit code 2 and %q", assignments, err, says)
+		}
+	}
+	if _, err := importInto(t.TempDir(), released, released, 0); fault.ExitCode(err) != 2 {
+		t.Errorf("with a generator of its own: %v", err)
+	}
+}
+
+// TestTransformers loads exports with transformers and compares its logits and ids, where Python has it.
 // ELEKTRON_PYTHON names the interpreter.
 func TestTransformers(t *testing.T) {
 	python := os.Getenv("ELEKTRON_PYTHON")
@@ -195,17 +332,24 @@ func TestTransformers(t *testing.T) {
 	if out, err := exec.Command(python, script, "--can-run").CombinedOutput(); err != nil {
 		t.Skipf("%s cannot load models with transformers (ELEKTRON_PYTHON names another): %s", python, strings.TrimSpace(string(out)))
 	}
-	c, exported := trained(t, "bert")
-	d := must.M1(NewDemo(context.Background(), must.M1(LoadModel(c.Run.Out, "")), platform.Options{Platform: platform.Go}))
-	defer d.Close()
-	result := demoResult{Text: "amber resin under old trees", FillText: "amber [MASK] under old [MASK]"}
-	result.Tokens = must.M1(d.Detect(t.Context(), result.Text))
-	result.FillIDs, result.Fillings = must.M2(d.Fill(t.Context(), result.FillText))
-	file := filepath.Join(t.TempDir(), "demo.json")
-	must.M(os.WriteFile(file, must.M1(json.Marshal(result)), 0o644))
-	out, err := exec.Command(python, script, exported, file).CombinedOutput()
+	models := map[string]*Model{}
+	for name, edit := range kinds {
+		models[name] = madeUp(t, edit)
+	}
+	c, _ := trained(t, "bert")
+	models["trained"] = must.M1(LoadModel(c.Run.Out, ""))
+	folder, args := t.TempDir(), []string{script}
+	for name, m := range models {
+		out := filepath.Join(folder, name)
+		args = append(args, out)
+		must.M(Export(m, out, io.Discard))
+		for i, result := range said(t, m) {
+			must.M(os.WriteFile(filepath.Join(out, fmt.Sprintf("demo%d.json", i)), must.M1(json.Marshal(result)), 0o644))
+		}
+	}
+	out, err := exec.Command(python, args...).CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("transformers finds other logits: %v", err)
+		t.Errorf("transformers finds other logits or ids: %v", err)
 	}
 }

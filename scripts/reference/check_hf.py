@@ -2,10 +2,10 @@
 """Loads an exported model with transformers and compares its logits and ids with elektron's.
 
     elektron export run exported
-    elektron demo run "the chef ate the meal" --fill "the [MASK] cooked" --json > demo.json
-    python3 scripts/reference/check_hf.py exported demo.json
+    elektron demo run "the chef ate the meal" --fill "the [MASK] cooked" --json > exported/demo.json
+    python3 scripts/reference/check_hf.py exported
 
-Each folder is loaded by the class that its config.json names. Prints the largest absolute difference of the
+Takes any number of exports, each with the output of one or more demos in it. Each folder is loaded by the class that its config.json names. Prints the largest absolute difference of the
 discriminator's logits (every token) and of the generator's (the candidates of every mask), and whether
 transformers' tokenizer gives the same ids. Exits with 1 where a logit differs by more than --tolerance, an id
 differs, or a tensor is missing or left over. Transformers has no replaced-token head on ALBERT: there its
@@ -94,30 +94,33 @@ def check(torch, transformers, folder, results, tolerance):
         good = same_ids(transformers, folder, result[asked], ids) and good
         pairs, count = pairs + found, count + len(ids)
     largest = max((abs(a - b) for a, b in pairs), default=float("inf"))
-    print(f"{folder.name}: {type(model).__name__}: largest difference of a logit {largest:.3g} "
+    print(f"  {folder.name}: {type(model).__name__}: largest difference of a logit {largest:.3g} "
           f"(of {len(pairs)} logits up to {max((abs(b) for _, b in pairs), default=0):.3g}; {count} tokens of {len(results)} texts)")
     return good and largest <= tolerance
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("exported", nargs="?", type=pathlib.Path, help="folder with discriminator/ or generator/ or both")
-    parser.add_argument("demo", nargs="*", type=pathlib.Path, help="what `elektron demo --json` printed")
+    parser.add_argument("exported", nargs="*", type=pathlib.Path,
+                        help="folder with discriminator/ or generator/ or both, and *.json that `elektron demo --json` printed")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="largest difference of a logit (default: %(default)g)")
     parser.add_argument("--can-run", action="store_true", help="only tell whether the packages are there")
     args = parser.parse_args()
     torch, transformers = load_packages()
     if args.can_run:
         return 0
-    if args.exported is None or not args.demo:
-        parser.error("name an exported folder and files of demo --json")
-    results = [json.loads(path.read_text()) for path in args.demo]
-    folders = [args.exported / side for side in ("discriminator", "generator") if (args.exported / side).is_dir()]
-    if not folders:
-        parser.error(f"{args.exported} holds neither discriminator/ nor generator/")
-    with torch.no_grad():
-        good = [check(torch, transformers, folder, results, args.tolerance) for folder in folders]
-    return 0 if all(good) else 1
+    if not args.exported:
+        parser.error("name an exported folder")
+    good = True
+    for exported in args.exported:
+        results = [json.loads(path.read_text()) for path in sorted(exported.glob("*.json"))]
+        folders = [exported / side for side in ("discriminator", "generator") if (exported / side).is_dir()]
+        if not folders or not results:
+            parser.error(f"{exported} holds neither discriminator/ nor generator/, or no output of a demo")
+        print(f"{exported.name}:")
+        with torch.no_grad():
+            good = all([check(torch, transformers, folder, results, args.tolerance) for folder in folders]) and good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ type Context struct {
 	compute dtypes.DType
 	key     *Node // uint32 scalar; nil outside training
 
+	emulated      bool   // bfloat16 products are float32 products of rounded numbers
 	firstRow      *Node  // uint32 scalar: number of the batch's first row in the whole batch; nil for 0
 	rematerialize bool   // keep only the layers' inputs for the gradient
 	site          string // begins the names of sites of randomness
@@ -29,6 +30,14 @@ func NewContext(weights map[string]*Node, compute dtypes.DType, key *Node) *Cont
 func (ctx *Context) Rematerialize() *Context {
 	c := *ctx
 	c.rematerialize = true
+	return &c
+}
+
+// EmulateHalf computes bfloat16 products as float32 products of numbers rounded to bfloat16: for platforms that
+// have none. XLA's CPU compiler takes some arrangements of axes and not others.
+func (ctx *Context) EmulateHalf() *Context {
+	c := *ctx
+	c.emulated = true
 	return &c
 }
 

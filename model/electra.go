@@ -137,8 +137,7 @@ func (c *Config) generate(ctx *Context, in Batch, keep, slots *Node) generated {
 func (c *Config) labelLogits(ctx *Context, transformed, labels *Node) *Node {
 	index := InsertAxes(labels, -1)
 	rows := c.generator().lookup(ctx, nameWord, func(table *Node) *Node { return Gather(table, index) })
-	rows = ConvertDType(ConvertDType(rows, ctx.compute), dtypes.Float32)
-	products := Mul(ConvertDType(ConvertDType(transformed, ctx.compute), dtypes.Float32), rows)
+	products := Mul(ConvertDType(ctx.operand(transformed), dtypes.Float32), ConvertDType(ctx.operand(rows), dtypes.Float32))
 	return Add(ReduceSum(products, 1), Gather(ctx.weight(nameGeneratorBias), index))
 }
 

@@ -9,28 +9,49 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// product is a matrix product in the compute type with float32 results: the contraction of lhs's axes with
-// rhs's. bfloat16 operands carry no accumulator attribute, which TPUs refuse; their matrix units accumulate
-// in float32 anyway. The gradient's products are of the compute type too.
+// product is a matrix product with float32 results: the contraction of lhs's axes with rhs's. Its operands, and
+// those of its gradient's products, are of the compute type.
 func (ctx *Context) product(lhs *Node, lhsContract, lhsBatch []int, rhs *Node, rhsContract, rhsBatch []int) *Node {
-	lhs, rhs = ConvertDType(lhs, ctx.compute), ConvertDType(rhs, ctx.compute)
-	if ctx.compute == dtypes.Float32 {
-		return Dot(lhs, rhs).General(lhsContract, lhsBatch, rhsContract, rhsBatch)
+	lhs, rhs = ctx.operand(lhs), ctx.operand(rhs)
+	y := multiply(lhs, lhsContract, lhsBatch, rhs, rhsContract, rhsBatch)
+	if ctx.compute != dtypes.Float32 {
+		remember(y, productAxes{operandAxes{lhsContract, lhsBatch}, operandAxes{rhsContract, rhsBatch}})
 	}
-	y := halfProduct(lhs, lhsContract, lhsBatch, rhs, rhsContract, rhsBatch)
-	remember(y, productAxes{operandAxes{lhsContract, lhsBatch}, operandAxes{rhsContract, rhsBatch}})
 	return y
 }
 
-// halfProduct multiplies bfloat16 operands: float32 results.
-func halfProduct(lhs *Node, lhsContract, lhsBatch []int, rhs *Node, rhsContract, rhsBatch []int) *Node {
-	return Dot(lhs, rhs).WithAccumulatorDType(dtypes.InvalidDType).WithOutputDType(dtypes.Float32).
-		General(lhsContract, lhsBatch, rhsContract, rhsBatch)
+// operand is x as products take it: in the compute type, or in float32 with the numbers of the compute type.
+func (ctx *Context) operand(x *Node) *Node {
+	if ctx.compute == dtypes.BFloat16 && ctx.emulated {
+		return roundHalf(ConvertDType(x, dtypes.Float32))
+	}
+	return ConvertDType(x, ctx.compute)
 }
 
-// GoMLX's own gradient of a product with float32 results multiplies in float32. halfProductVJP does it in
-// bfloat16. A node does not tell its axes, so product leaves them with the graph, under the node's alias:
-// copies of a node that rematerialisation makes have the same one.
+// roundHalf rounds float32 numbers to those that bfloat16 has, to nearest and ties to even. It works on their
+// bits, because a compiler may leave out a conversion to bfloat16 and back. Its gradient is one: the difference
+// that is added is exact.
+func roundHalf(x *Node) *Node {
+	bits := Bitcast(StopGradient(x), dtypes.Uint32)
+	odd := BitwiseAnd(BitwiseShiftRightLogicalScalar(bits, uint32(16)), Scalar(x.Graph(), dtypes.Uint32, uint32(1)))
+	bits = Add(AddScalar(bits, uint32(0x7fff)), odd)
+	rounded := Bitcast(BitwiseAnd(bits, Scalar(x.Graph(), dtypes.Uint32, uint32(0xffff0000))), dtypes.Float32)
+	return Add(x, StopGradient(Sub(rounded, x)))
+}
+
+// multiply contracts operands of one type: float32 results. bfloat16 operands carry no accumulator attribute,
+// which TPUs refuse; their matrix units accumulate in float32 anyway.
+func multiply(lhs *Node, lhsContract, lhsBatch []int, rhs *Node, rhsContract, rhsBatch []int) *Node {
+	dot := Dot(lhs, rhs)
+	if lhs.DType() == dtypes.BFloat16 {
+		dot = dot.WithAccumulatorDType(dtypes.InvalidDType).WithOutputDType(dtypes.Float32)
+	}
+	return dot.General(lhsContract, lhsBatch, rhsContract, rhsBatch)
+}
+
+// GoMLX's own gradient of a product with float32 results multiplies in float32. productVJP does it in the compute
+// type. A node does not tell its axes, so product leaves them with the graph, under the node's alias: copies of
+// a node that rematerialisation makes have the same one.
 
 // productAxes are the axes of a product's operands.
 type productAxes struct{ lhs, rhs operandAxes }
@@ -63,8 +84,8 @@ func remember(y *Node, axes productAxes) {
 	known[alias] = axes
 }
 
-// init puts the gradient of our bfloat16 products in front of GoMLX's, which has no other place for it than
-// its table by kind of node.
+// init puts the gradient of our products in front of GoMLX's, which has no other place for it than its table by
+// kind of node.
 func init() {
 	others := VJPRegistration[NodeTypeDotGeneral]
 	VJPRegistration[NodeTypeDotGeneral] = func(y *Node, v []*Node, outputShape shapes.Shape) []*Node {
@@ -73,28 +94,26 @@ func init() {
 		if !ours {
 			return others(y, v, outputShape)
 		}
-		return halfProductVJP(axes, y.Inputs()[0], y.Inputs()[1], ConvertDType(v[0], dtypes.BFloat16))
+		return productVJP(axes, y.Inputs()[0], y.Inputs()[1], v[0])
 	}
 }
 
-// halfProductVJP gives the gradients of a product's operands. v is laid out as the product's result: shared
-// axes, then lhs's own, then rhs's own.
-func halfProductVJP(axes productAxes, lhs, rhs, v *Node) []*Node {
+// productVJP gives the gradients of a product's operands. v is laid out as the product's result: shared axes,
+// then lhs's own, then rhs's own.
+func productVJP(axes productAxes, lhs, rhs, v *Node) []*Node {
+	if lhs.DType() == dtypes.BFloat16 {
+		v = ConvertDType(v, dtypes.BFloat16)
+	} else {
+		v = roundHalf(v)
+	}
 	l, r := axes.lhs.cross(lhs.Rank()), axes.rhs.cross(rhs.Rank())
 	shared := span(0, len(axes.lhs.batch))
-	toLHS := halfProduct(v, span(len(shared)+len(l), len(r)), shared, rhs, r, axes.rhs.batch)
-	gradients := []*Node{restore(toLHS, slices.Concat(axes.lhs.batch, l, contracted(axes.lhs, axes.rhs))), nil}
-	// XLA's CPU compiler leaves bfloat16 products that it cannot run where the first operand of these is the
-	// activation, or v if axes are shared.
-	own := span(len(shared), len(l))
-	if len(shared) > 0 {
-		toRHS := halfProduct(lhs, l, axes.lhs.batch, v, own, shared)
-		gradients[1] = restore(toRHS, slices.Concat(axes.rhs.batch, contracted(axes.rhs, axes.lhs), r))
-	} else {
-		toRHS := halfProduct(v, own, nil, lhs, l, nil)
-		gradients[1] = restore(toRHS, slices.Concat(r, contracted(axes.rhs, axes.lhs)))
+	toLHS := multiply(v, span(len(shared)+len(l), len(r)), shared, rhs, r, axes.rhs.batch)
+	toRHS := multiply(v, span(len(shared), len(l)), shared, lhs, l, axes.lhs.batch)
+	return []*Node{
+		restore(toLHS, slices.Concat(axes.lhs.batch, l, contracted(axes.lhs, axes.rhs)), lhs.DType()),
+		restore(toRHS, slices.Concat(axes.rhs.batch, r, contracted(axes.rhs, axes.lhs)), rhs.DType()),
 	}
-	return gradients
 }
 
 // contracted are the contracted axes of an operand, in the order of the other's.
@@ -108,12 +127,12 @@ func contracted(own, other operandAxes) []int {
 
 // restore brings an operand's gradient to the operand's layout and type; axes are the operand's axes in the
 // order in which they lie in the gradient.
-func restore(gradient *Node, axes []int) *Node {
+func restore(gradient *Node, axes []int, dtype dtypes.DType) *Node {
 	from := make([]int, len(axes))
 	for at, axis := range axes {
 		from[axis] = at
 	}
-	return ConvertDType(TransposeAllAxes(gradient, from...), dtypes.BFloat16)
+	return ConvertDType(TransposeAllAxes(gradient, from...), dtype)
 }
 
 // span counts n numbers up from first.

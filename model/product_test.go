@@ -45,8 +45,8 @@ func TestHalfProductGradient(t *testing.T) {
 		var out []*graph.Node
 		for i, k := range kases {
 			lhs, rhs := in[2*i], in[2*i+1]
-			for _, compute := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
-				y := NewContext(nil, compute, nil).product(lhs, k.lhsContract, k.lhsBatch, rhs, k.rhsContract, k.rhsBatch)
+			for _, ctx := range []*Context{NewContext(nil, dtypes.Float32, nil), NewContext(nil, dtypes.BFloat16, nil), NewContext(nil, dtypes.BFloat16, nil).EmulateHalf()} {
+				y := ctx.product(lhs, k.lhsContract, k.lhsBatch, rhs, k.rhsContract, k.rhsBatch)
 				weight := graph.ConvertDType(graph.OnesLike(y), dtypes.Float32)
 				for axis := range y.Shape().Dimensions { // small integers that differ along every axis
 					weight = graph.Add(weight, graph.MulScalar(graph.Iota(in[0].Graph(), y.Shape(), axis), float64(axis%2*2-1)))
@@ -69,10 +69,27 @@ func TestHalfProductGradient(t *testing.T) {
 	}
 	for i := range kases {
 		for j, what := range []string{"product", "lhs's gradient", "rhs's gradient"} {
-			want, got := flat[float32](out[6*i+j]), flat[float32](out[6*i+3+j])
-			if fmt.Sprint(want) != fmt.Sprint(got) {
-				t.Errorf("case %d, %s: %v in bfloat16, %v in float32", i, what, got, want)
+			want := flat[float32](out[9*i+j])
+			for k, how := range []string{"bfloat16", "emulated bfloat16"} {
+				if got := flat[float32](out[9*i+3*(k+1)+j]); fmt.Sprint(want) != fmt.Sprint(got) {
+					t.Errorf("case %d, %s: %v in %s, %v in float32", i, what, got, how, want)
+				}
 			}
+		}
+	}
+}
+
+// TestRoundHalf rounds on the boundaries: bfloat16 keeps 8 bits of significand.
+func TestRoundHalf(t *testing.T) {
+	in := []float32{0, 1, -1, 1 + 1.0/256, 1 + 3.0/256, 1 + 1.1/256, -1 - 1.0/256, 3.1415927, 1e-40, 65535, -1e9}
+	want := []float32{0, 1, -1, 1, 1 + 4.0/256, 1 + 2.0/256, -1, 3.140625, 9.1835e-41, 65536, -998244352}
+	out := call(t, func(nodes []*graph.Node) []*graph.Node {
+		y := roundHalf(nodes[0])
+		return []*graph.Node{y, graph.Gradient(graph.ReduceAllSum(y), nodes[0])[0]}
+	}, tensors.FromFlatDataAndDimensions(in, len(in)))
+	for i, got := range flat[float32](out[0]) {
+		if got != want[i] || flat[float32](out[1])[i] != 1 {
+			t.Errorf("%g rounds to %g, want %g; gradient %g", in[i], got, want[i], flat[float32](out[1])[i])
 		}
 	}
 }

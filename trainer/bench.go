@@ -44,7 +44,7 @@ func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
 		return nil, err
 	}
 	defer device.Close()
-	step, err := NewStep(device.Backend, c.stepOptions())
+	step, err := NewStep(device.Backend, c.stepOptions(device.Platform))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"elektron/dataset"
+	"elektron/internal/platform"
 	"elektron/internal/settings"
 	"elektron/model"
 	"elektron/trainer/optimizer"
@@ -115,10 +116,10 @@ func (c *Config) discriminatorWeight(t int64) float64 {
 	return weight
 }
 
-// stepOptions is what the step is built from.
-func (c *Config) stepOptions() StepOptions {
+// stepOptions is what the step is built from on a platform.
+func (c *Config) stepOptions(on string) StepOptions {
 	return StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
-		Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate}
+		EmulateHalf: on == platform.CPU || on == platform.Go, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate}
 }
 
 // batchOptions is the data's half of the configuration, for package dataset.

@@ -134,5 +134,9 @@ func (s *Step) context(values []*graph.Node, key *graph.Node) *model.Context {
 	for i, w := range s.weights {
 		byName[w.Name] = values[i]
 	}
-	return model.NewContext(byName, s.Compute, key)
+	ctx := model.NewContext(byName, s.Compute, key)
+	if s.EmulateHalf {
+		return ctx.EmulateHalf()
+	}
+	return ctx
 }

@@ -123,7 +123,7 @@ func (r *run) prepare(ctx context.Context, say func(string)) error {
 // build makes the step and gives it its state: the checkpoint's, or a fresh one.
 func (r *run) build(saved *savedRun) (err error) {
 	c := &r.config
-	if r.step, err = NewStep(r.device.Backend, c.stepOptions()); err != nil {
+	if r.step, err = NewStep(r.device.Backend, c.stepOptions(r.device.Platform)); err != nil {
 		return err
 	}
 	if saved == nil {

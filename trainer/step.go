@@ -21,6 +21,8 @@ type StepOptions struct {
 	Model     model.Config
 	Optimizer optimizer.Config
 	Compute   dtypes.DType // of matrix products: Float32 or BFloat16
+	// EmulateHalf computes bfloat16 products from float32 ones, for platforms that have none.
+	EmulateHalf bool
 	// Rematerialize keeps only the layers' inputs for the gradient and computes the rest again.
 	Rematerialize bool
 	// Parts is the number of parts that a batch is computed in, one after the other (gradient accumulation);

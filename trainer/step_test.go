@@ -62,7 +62,7 @@ func TestSameStep(t *testing.T) {
 	for _, encoder := range model.EncoderNames() {
 		c := stepConfig()
 		c.Model.Encoder = encoder
-		whole := c.stepOptions()
+		whole := c.stepOptions(platform.TPU)
 		want, wantResult := threeSteps(t, whole, &c)
 		for name, change := range map[string]func(*StepOptions){
 			"parts":                 func(o *StepOptions) { o.Parts = 4 },
@@ -119,7 +119,7 @@ func TestDiscriminatorWarmup(t *testing.T) {
 			t.Errorf("weight at step %d: %g, want %g", step, got, want)
 		}
 	}
-	step := must.M1(NewStep(platformtest.Open(t, platform.Go).Backend, c.stepOptions()))
+	step := must.M1(NewStep(platformtest.Open(t, platform.Go).Backend, c.stepOptions(platform.TPU)))
 	step.Initialize(3)
 	moment := func() (sum float64) {
 		for i, w := range step.weights {
@@ -145,7 +145,7 @@ func TestDiscriminatorWarmup(t *testing.T) {
 func TestHalfPrecisionProducts(t *testing.T) {
 	for _, remat := range []bool{false, true} {
 		c := stepConfig()
-		o := c.stepOptions()
+		o := c.stepOptions(platform.TPU)
 		o.Compute, o.Rematerialize = dtypes.BFloat16, remat
 		step := must.M1(NewStep(platformtest.Open(t, platform.Go).Backend, o))
 		step.Initialize(1)

@@ -11,9 +11,9 @@ import (
 	"elektron/internal/fault"
 )
 
-// vocabularyText is how much text a vocabulary is trained on. The number of different words, which are all in memory,
-// grows with the text (to about a million and a half in 1 GiB), the vocabulary hardly changes.
-const vocabularyText = 1 << 30
+// vocabularyText is how much text a vocabulary is trained on. The different words, which are all in memory, become ever
+// more with the text (half a million in 256 MiB of Wikipedia's kind); the vocabulary hardly changes.
+const vocabularyText = 256 << 20
 
 // trainVocabulary trains a vocabulary on a text or, where it is long, on a share of its paragraphs.
 func trainVocabulary(ctx context.Context, text *corpus.Corpus, size int, cased bool, workers int, progress func(string)) (*wordpiece.Vocabulary, error) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,7 @@ func goxlaHeader(t *testing.T) string {
 	return path
 }
 
-// compileC compiles a C source with a compiler as cgo would use it.
+// compileC compiles a C source file with the compiler that cgo uses.
 func compileC(t *testing.T, source string, flags ...string) string {
 	t.Helper()
 	cc, err := exec.Command("go", "env", "CC").Output()
@@ -36,16 +37,19 @@ func compileC(t *testing.T, source string, flags ...string) string {
 	if _, err := exec.LookPath(compiler[0]); err != nil {
 		t.Skipf("no C compiler: %v", err)
 	}
-	folder := t.TempDir()
-	name, output := filepath.Join(folder, "source.c"), filepath.Join(folder, "output")
-	if err := os.WriteFile(name, []byte(source), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(compiler[0], append(compiler[1:], append(flags, "-o", output, name)...)...)
-	if text, err := command.CombinedOutput(); err != nil {
+	output := filepath.Join(t.TempDir(), "compiled")
+	arguments := slices.Concat(compiler[1:], flags, []string{"-o", output, source})
+	if text, err := exec.Command(compiler[0], arguments...).CombinedOutput(); err != nil {
 		t.Fatalf("compiling C: %v\n%s", err, text)
 	}
 	return output
+}
+
+// fakePlugin compiles testdata/plugin.c, a plugin without devices.
+func fakePlugin(t *testing.T, flags ...string) string {
+	t.Helper()
+	include := "-I" + filepath.Dir(goxlaHeader(t))
+	return compileC(t, filepath.Join("testdata", "plugin.c"), append([]string{"-shared", "-fPIC", include}, flags...)...)
 }
 
 // structures pairs the C structs with the Go structs that stand for them.
@@ -207,7 +211,11 @@ func TestABI(t *testing.T) {
 	}
 	want["table"] = fmt.Sprint(reflect.TypeFor[apiTable]().Field(3).Offset)
 	source += "printf(\"table=%zu\\n\", offsetof(PJRT_Api, PJRT_Error_Destroy));\nreturn 0;\n}\n"
-	output, err := exec.Command(compileC(t, source)).Output()
+	file := filepath.Join(t.TempDir(), "facts.c")
+	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command(compileC(t, file)).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,9 +111,10 @@ func stableHLO(pins *pinner, source string) *program {
 }
 
 // compileKind is the kind of a compiler's complaint: programs and options are elektron's own work, so one that the
-// compiler does not accept is no fault of the device.
+// compiler does not accept is no fault of the device. MLIR's parser has no better code than Unknown.
 func compileKind(err error) fault.Kind {
-	if CodeOf(err) == InvalidArgument {
+	switch CodeOf(err) {
+	case InvalidArgument, Unimplemented, Unknown:
 		return fault.Internal
 	}
 	return fault.Device

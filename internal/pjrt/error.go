@@ -86,7 +86,7 @@ func (p *Plugin) take(object handle, f function) error {
 		p.discard(failed)
 		code.value = int32(Unknown)
 	}
-	return &Error{Code: Code(code.value), Function: f.name, Message: text(message.text, message.size)}
+	return &Error{Code: Code(code.value), Function: f.name, Message: strings.TrimSpace(text(message.text, message.size))}
 }
 
 // discard frees an error object.

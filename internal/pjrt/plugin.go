@@ -137,8 +137,8 @@ func (p *Plugin) Attributes() (map[string]any, error) {
 }
 
 // checkLibrary looks at a file before it is loaded: the dynamic linker's words on a file that is no library are
-// hard to read, and a library cut off in the middle would end the process. Only Linux's format is looked into;
-// elsewhere the linker decides.
+// hard to read, one that is cut off could end the process, and one that is no plugin would run its initialisers.
+// Only Linux's format is looked into; elsewhere the linker decides.
 func checkLibrary(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -152,14 +152,9 @@ func checkLibrary(path string) error {
 	}
 	library, err := elf.Open(path)
 	if err != nil {
-		return fmt.Errorf("this is no shared library, or a damaged one: %w; give the path of a PJRT plugin", err)
+		return fmt.Errorf("this is no shared library, or one that is damaged or cut off: %w; give the path of a PJRT plugin", err)
 	}
 	defer library.Close()
-	for _, segment := range library.Progs {
-		if end := segment.Off + segment.Filesz; segment.Filesz > 0 && end > uint64(info.Size()) {
-			return fmt.Errorf("the file is cut off: %d bytes of at least %d; fetch it again", info.Size(), end)
-		}
-	}
 	symbols, err := library.DynamicSymbols()
 	if err != nil {
 		return fmt.Errorf("its symbols cannot be read: %w; give the path of a PJRT plugin", err)

@@ -29,7 +29,7 @@ type Instruction struct {
 	Name   string
 	Opcode string // such as fusion, while, all-reduce
 	Shape  Shape  // of the result
-	OpName string // the operation of the traced program that it comes from, with the names of its scopes
+	OpName string // where it comes from: the loc("...") of the StableHLO operation; of a fusion, of its main one
 
 	Operands         []*Instruction
 	Called           []*Computation // of a fusion its body, of a while its body, then its condition

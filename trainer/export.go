@@ -129,7 +129,11 @@ func (m *Model) card(side string) string {
 	if side == "generator" {
 		fmt.Fprintf(&b, "pipeline_tag: fill-mask\n")
 	}
-	fmt.Fprintf(&b, "---\n\n# %s\n\n%s Pre-trained with elektron.\n\n", title, task)
+	origin := "Pre-trained with elektron."
+	if m.Step == 0 {
+		origin = "Written by elektron, which has not trained it."
+	}
+	fmt.Fprintf(&b, "---\n\n# %s\n\n%s %s\n\n", title, task, origin)
 	fmt.Fprintf(&b, "| | |\n|---|---|\n| encoder | %s, %d layers, hidden size %d, %d heads, feed-forward %d, embedding %d |\n",
 		e.Kind, e.Layers, e.HiddenSize, e.Heads, e.IntermediateSize, e.EmbeddingSize)
 	fmt.Fprintf(&b, "| vocabulary | %d entries, %s |\n| longest input | %d tokens |\n| steps | %d |\n",
@@ -145,7 +149,7 @@ func (m *Model) card(side string) string {
 
 // cardTraining adds how the model was trained and how good it was on held-out text, where that is known.
 func (m *Model) cardTraining(b *strings.Builder) {
-	if m.run == nil {
+	if m.run == nil || m.Step == 0 {
 		return
 	}
 	d, o := m.run.Data, m.run.Optim

@@ -256,6 +256,11 @@ func TestRefusals(t *testing.T) {
 	if _, err := Import("model.pt", ""); fault.ExitCode(err) != 65 || !strings.Contains(err.Error(), "pickle") {
 		t.Errorf("a .pt file: %v", err)
 	}
+	folder := t.TempDir()
+	writePair(t, folder, func(*model.Config) {})
+	if _, err := Import(filepath.Join(folder, "discriminator", weightsName), ""); fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), "name the folder") {
+		t.Errorf("a file: %v", err)
+	}
 	if _, err := Import(t.TempDir(), ""); fault.ExitCode(err) != 69 {
 		t.Errorf("an empty folder: %v", err)
 	}

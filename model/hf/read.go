@@ -128,6 +128,9 @@ func readFolder(s side, path string) (*folder, error) {
 	if isPickle(path) {
 		return nil, pickleFault(path)
 	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, fault.New(fault.Usage, "hf: %s is a file; name the folder with %s and %s", path, configName, weightsName)
+	}
 	config, err := readConfig(path)
 	if err != nil {
 		return nil, err
@@ -201,6 +204,7 @@ func (f *folder) holds(name string) bool { return f.lookup(name) != nil }
 // pick takes the model's weights from the folders.
 func (p *Pair) pick(folders map[side]*folder) error {
 	var holes []string
+	var holed *folder
 	for _, w := range p.Config.Weights() {
 		s, name := split(w.Name)
 		f := folders[s]
@@ -211,7 +215,7 @@ func (p *Pair) pick(folders map[side]*folder) error {
 		t := f.lookup(name)
 		if t == nil {
 			if strings.HasPrefix(name, encoderPrefix) {
-				holes = append(holes, fmt.Sprintf("%s %v", tensorNames(f.config.ModelType, name)[0], w.Shape))
+				holes, holed = append(holes, fmt.Sprintf("%s %v", tensorNames(f.config.ModelType, name)[0], w.Shape)), f
 			}
 			p.Missing = append(p.Missing, w.Name)
 			continue
@@ -227,7 +231,7 @@ func (p *Pair) pick(folders map[side]*folder) error {
 		p.Weights[w.Name] = values
 	}
 	if len(holes) > 0 {
-		return fault.New(fault.Data, "hf: %d tensors of the encoder that %s describes are missing: %s", len(holes), configName, clipList(holes, 5))
+		return fault.New(fault.Data, "hf: %s: %d tensors of the encoder that %s describes are missing: %s", holed.path, len(holes), configName, clipList(holes, 5))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -66,14 +67,22 @@ func goOn(config *Config, s *settings.Settings) error {
 		return nil // a folder that cannot be read is refused when it is locked
 	}
 	earlier := defaults()
-	if err := settings.New(&earlier).LoadWritten(path); err != nil {
+	written := settings.New(&earlier)
+	if err := written.LoadWritten(path); err != nil {
 		return err
 	}
 	if s.Origin("preset") != "default" && config.Preset != earlier.Preset || s.Origin("recipe") != "default" && config.Recipe != earlier.Recipe {
 		return nil
 	}
-	// Where the run lies is how it was found, and resume is about one session.
-	return s.LoadWritten(path, "run.out", "run.resume")
+	except := []string{"run.out", "run.resume"} // the run lies where it was found; resume is about one session
+	if s.Origin("run.steps") != "default" && config.Run.Steps != earlier.Run.Steps {
+		for _, key := range []string{"optim.warmup_steps", "phase2.steps", "phase2.warmup_steps"} {
+			if strings.Contains(written.Origin(key), "(recipe ") { // in proportion to the steps then: now to these
+				except = append(except, key)
+			}
+		}
+	}
+	return s.LoadWritten(path, except...)
 }
 
 // configFile is where a run keeps its resolved configuration.

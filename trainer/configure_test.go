@@ -31,7 +31,7 @@ func commandLine(args ...string) (string, error) {
 func pulseFlags(folder string) []string {
 	args := []string{"--preset", "tiny", "--platform", "go", "--seed", "3", "--batch-size", "4", "--data", filepath.Join(folder, "text")}
 	for _, set := range []string{"model.hidden_size=32", "model.embedding_size=32", "model.layers=1", "model.intermediate_size=64",
-		"data.vocab_size=300", "optim.warmup_steps=2", "run.log_every=1", "run.eval_batches=1", "data.cache=" + filepath.Join(folder, "cache")} {
+		"data.vocab_size=300", "run.log_every=1", "run.eval_batches=1", "data.cache=" + filepath.Join(folder, "cache")} {
 		args = append(args, "--set", set)
 	}
 	return args
@@ -67,7 +67,31 @@ func TestGoOn(t *testing.T) {
 	if !strings.Contains(written, "seed: 3  # moved/config.yaml (--seed)") || !strings.Contains(written, "steps: 14  # --steps") {
 		t.Errorf("after three sessions the configuration is\n%s", written)
 	}
+	goOnDerived(t, written)
 	goOnRefusals(t)
+}
+
+// goOnDerived: what the recipe sets in proportion to the steps follows them, what somebody set stays.
+func goOnDerived(t *testing.T, written string) {
+	const ours = "warmup_steps: 1  # moved/config.yaml (recipe lamb, in proportion to run.steps)"
+	if !strings.Contains(written, "warmup_steps: 1  # recipe lamb, in proportion to run.steps") {
+		t.Errorf("the warm-up of 14 steps is not in\n%s", written)
+	}
+	set := strings.ReplaceAll(written, "warmup_steps: 1  # recipe lamb, in proportion to run.steps", "warmup_steps: 1  # --set")
+	for _, c := range []struct{ config, args, want string }{
+		{written, "", ours},
+		{written, "--steps 14", ours},
+		{written, "--steps 500", "warmup_steps: 40  # recipe lamb, in proportion to run.steps"},
+		{written, "--steps 500 --set optim.warmup_steps=3", "warmup_steps: 3  # --set"},
+		{set, "--steps 500", "warmup_steps: 1  # moved/config.yaml (--set)"},
+	} {
+		must.M(os.WriteFile("moved/config.yaml", []byte(c.config), 0o644))
+		shown := must.M1(commandLine(strings.Fields("--print-config --out moved " + c.args)...))
+		if !strings.Contains(shown, c.want) {
+			t.Errorf("%s: %q is missing in\n%s", c.args, c.want, shown)
+		}
+	}
+	must.M(os.WriteFile("moved/config.yaml", []byte(written), 0o644))
 }
 
 // goOnRefusals are command lines that contradict the run in moved, or cannot know it.

@@ -211,9 +211,9 @@ func (i *Inspection) writeFacts(w io.Writer) {
 	}
 	hash := i.Vocabulary
 	if hash == "" {
-		hash = "not beside it"
+		hash = "no file"
 	}
-	fmt.Fprintf(w, "model\t%s, %d layers of %d, %d heads; embedding %d; %s; vocabulary %d (%.13s)\n",
+	fmt.Fprintf(w, "model\t%s, %d layers of %d, %d heads; embedding %d; %s; vocabulary %d (%.12s)\n",
 		m.Encoder, m.Layers, m.HiddenSize, m.Heads, m.EmbeddingSize, small, m.VocabSize, hash)
 	moments := ""
 	if i.isRun {

@@ -78,15 +78,15 @@ takes everything else from run/config.yaml, unless --config names another file.`
 			if c.Bool("dry-run") {
 				return dryRun(c, config)
 			}
-			ctx, stop := untilSignal(c.Context)
+			ctx, stop := UntilSignal(c.Context)
 			defer stop()
 			return Pretrain(ctx, config, s, c.App.ErrWriter, c.App.Writer)
 		},
 	}
 }
 
-// untilSignal ends the context at the first SIGINT or SIGTERM; the second one kills the process as usual.
-func untilSignal(parent context.Context) (context.Context, func()) {
+// UntilSignal ends the context at the first SIGINT or SIGTERM; the second one kills the process as usual.
+func UntilSignal(parent context.Context) (context.Context, func()) {
 	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop

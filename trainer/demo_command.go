@@ -106,7 +106,7 @@ func runDemoServer(c *cli.Context) error {
 		return err
 	}
 	defer d.Close()
-	ctx, stop := untilSignal(c.Context)
+	ctx, stop := UntilSignal(c.Context)
 	defer stop()
 	return d.serve(ctx, listener, c.App.Writer)
 }

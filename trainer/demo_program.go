@@ -99,7 +99,7 @@ func (d *Demo) call(side string, ids, segments, positions []int32) (logits []flo
 		if err != nil {
 			return err
 		}
-		logits, err = take(out[0])
+		logits, err = Take(out[0])
 		return err
 	})
 	for _, z := range logits {

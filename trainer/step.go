@@ -111,12 +111,12 @@ func (s *Step) Train(b *dataset.Batch, c Control) (Result, error) {
 
 // trainWhole is a step in one program: its metrics vector.
 func (s *Step) trainWhole(b *dataset.Batch, c Control) ([]float32, error) {
-	out, err := s.call(s.train, s.state, nil, append(batchTensors(b), controlTensors(c)...))
+	out, err := Call(s.backend, s.train, nil, s.state, append(batchTensors(b), controlTensors(c)...))
 	if err != nil {
 		return nil, err
 	}
 	s.state = out[:len(out)-1]
-	return take(out[len(out)-1])
+	return Take(out[len(out)-1])
 }
 
 // trainParts is a step in parts: its metrics vector.
@@ -130,18 +130,18 @@ func (s *Step) trainParts(b *dataset.Batch, c Control) ([]float32, error) {
 	n, size := len(s.weights), b.Size/s.Parts
 	for first := 0; first < b.Size; first += size {
 		inputs := append(append(batchTensors(rows(b, first, size)), controlTensors(c)...), totalTensors(b, first)...)
-		sums, err := s.call(s.part, s.sums, s.state[:n], inputs)
+		sums, err := Call(s.backend, s.part, s.state[:n], s.sums, inputs)
 		if err != nil {
 			return nil, err
 		}
 		s.sums = sums
 	}
-	out, err := s.call(s.apply, slices.Concat(s.state, s.sums), nil, controlTensors(c))
+	out, err := Call(s.backend, s.apply, nil, slices.Concat(s.state, s.sums), controlTensors(c))
 	if err != nil {
 		return nil, err
 	}
 	s.state, s.sums = out[:slots*n], out[slots*n:len(out)-1]
-	return take(out[len(out)-1])
+	return Take(out[len(out)-1])
 }
 
 // zeroSums are sums of gradients and statistics before the first part.
@@ -151,23 +151,6 @@ func (s *Step) zeroSums() []*tensors.Tensor {
 		sums = append(sums, tensors.FromFlatDataAndDimensions(make([]float32, w.Size()), w.Shape...))
 	}
 	return append(sums, tensors.FromFlatDataAndDimensions(make([]float32, model.StatisticsSize), model.StatisticsSize))
-}
-
-// call runs a program on kept arrays, then donated ones, which are gone afterwards, then inputs, which are freed.
-func (s *Step) call(program *graph.Exec, donated, kept []*tensors.Tensor, inputs []any) ([]*tensors.Tensor, error) {
-	defer finalize(inputs)
-	args := make([]any, 0, len(donated)+len(kept)+len(inputs))
-	for _, t := range kept {
-		args = append(args, t)
-	}
-	for _, t := range donated {
-		buffer, err := graph.DonateTensorBuffer(t, s.backend, 0)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, buffer)
-	}
-	return program.Exec(append(args, inputs...)...)
 }
 
 // Evaluate runs the task on a batch without changing the state.
@@ -180,11 +163,11 @@ func (s *Step) Evaluate(b *dataset.Batch, c Control) (model.Statistics, error) {
 		}
 		for first := 0; first < b.Size; first += size {
 			inputs := append(batchTensors(rows(b, first, size)), tensors.FromScalar(c.Seed), tensors.FromScalar(uint32(c.Step)), tensors.FromScalar(uint32(first)))
-			out, err := s.call(s.eval, nil, s.state[:len(s.weights)], inputs)
+			out, err := Call(s.backend, s.eval, s.state[:len(s.weights)], nil, inputs)
 			if err != nil {
 				return err
 			}
-			metrics, err := take(out[0])
+			metrics, err := Take(out[0])
 			if err != nil {
 				return err
 			}
@@ -193,16 +176,4 @@ func (s *Step) Evaluate(b *dataset.Batch, c Control) (model.Statistics, error) {
 		return nil
 	})
 	return sum, err
-}
-
-// take copies a result to the host and frees it on the device.
-func take(t *tensors.Tensor) ([]float32, error) {
-	defer t.FinalizeAll()
-	return tensors.CopyFlatData[float32](t)
-}
-
-func finalize(inputs []any) {
-	for _, in := range inputs {
-		in.(*tensors.Tensor).FinalizeAll()
-	}
 }

@@ -30,7 +30,7 @@ type Console struct {
 
 // NewConsole writes to out (standard error, as a rule) about a run of total steps that goes on after the given step.
 func NewConsole(out io.Writer, total, step int64) *Console {
-	c := &Console{out: out, total: total, latest: unknown(step)}
+	c := &Console{out: out, total: total, latest: Unknown(step)}
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return c

@@ -10,7 +10,7 @@ import (
 )
 
 func consoleLine(step int64, split string) Metrics {
-	m := unknown(step)
+	m := Unknown(step)
 	m.Split, m.Loss, m.MLMLoss, m.RTDLoss, m.RTDAUC = split, 31.25, 6.0912, 0.481, 0.64
 	m.LearningRate, m.TokensPerS = 0.001, 12345.6
 	return m

@@ -70,8 +70,8 @@ var fields = []field{
 	{"elapsed_s", "time", "Elapsed seconds", false, 7, func(m *Metrics) *float64 { return &m.ElapsedS }},
 }
 
-// unknown is a line without any value.
-func unknown(step int64) Metrics {
+// Unknown is a line without any value.
+func Unknown(step int64) Metrics {
 	m := Metrics{Step: step}
 	for _, f := range fields {
 		*f.value(&m) = math.NaN()
@@ -127,7 +127,7 @@ func (m *Metrics) UnmarshalJSON(text []byte) error {
 	if values["step"] == nil {
 		return fmt.Errorf("no step")
 	}
-	*m = unknown(0)
+	*m = Unknown(0)
 	if err := json.Unmarshal(values["step"], &m.Step); err != nil {
 		return fmt.Errorf("step: %w", err)
 	}

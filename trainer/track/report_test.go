@@ -86,7 +86,7 @@ func insideDrawing(t *testing.T, page string) {
 
 func TestReportOfOddRuns(t *testing.T) {
 	with := func(step int64, split string, value float64) Metrics {
-		m := unknown(step)
+		m := Unknown(step)
 		m.Split = split
 		for _, f := range fields {
 			*f.value(&m) = value
@@ -95,7 +95,7 @@ func TestReportOfOddRuns(t *testing.T) {
 	}
 	cases := map[string][]Metrics{
 		"nothing":               nil,
-		"nothing known":         {unknown(1), unknown(2)},
+		"nothing known":         {Unknown(1), Unknown(2)},
 		"one line":              {with(1, "", 0.5)},
 		"one validation":        {with(0, Valid, 0.5)},
 		"constant":              {with(1, "", 3), with(2, "", 3), with(3, "", 3)},
@@ -126,7 +126,7 @@ func TestReportOfOddRuns(t *testing.T) {
 func TestReportStaysSmall(t *testing.T) {
 	r := NewReport(filepath.Join(t.TempDir(), "report.html"), Run{}, nil)
 	for step := int64(1); step <= 20000; step++ {
-		m := unknown(step)
+		m := Unknown(step)
 		m.Loss = float64(step)
 		r.add(m)
 	}

@@ -114,7 +114,7 @@ func TestTensorBoard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	odd := unknown(2)
+	odd := Unknown(2)
 	odd.RTDAUC, odd.MLMLoss, odd.GradNorm = 0.75, math.Inf(1), 0
 	for _, m := range []Metrics{example(1, ""), odd, example(2, Valid)} {
 		if err := board.Log(m); err != nil {

@@ -57,7 +57,7 @@ func TestPrintable(t *testing.T) {
 }
 
 func TestMetricsReadBack(t *testing.T) {
-	for _, m := range []Metrics{example(3, ""), example(4, Valid), unknown(5)} {
+	for _, m := range []Metrics{example(3, ""), example(4, Valid), Unknown(5)} {
 		text, err := m.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)

@@ -33,6 +33,12 @@ type importRule struct {
 var importRules = []importRule{
 	{from: []string{"model/..."}, not: []string{"dataset/..."},
 		reason: "the model is a function of arrays; where they come from is the trainer's business"},
+	{from: []string{"model"}, not: []string{"model/..."}, but: []string{"model"},
+		reason: "the model is graphs and shapes; what reads and writes files of models knows it, not the other way round"},
+	{from: []string{"model/tf1/..."}, not: []string{"model/hf/..."},
+		reason: "a file format knows the model, not the other formats"},
+	{from: []string{"model/hf/..."}, not: []string{"model/tf1/..."},
+		reason: "a file format knows the model, not the other formats"},
 	{from: []string{"dataset/..."}, not: []string{"model/..."},
 		reason: "data is prepared once for any model"},
 	{from: []string{"dataset/..."}, not: []string{"github.com/gomlx/...", "internal/platform/..."},
@@ -312,6 +318,10 @@ func TestLayoutRules(t *testing.T) {
 	}
 	cases := []struct{ name, files, want string }{
 		{"model to dataset", imported("model/a.go", `"elektron/dataset"`), "model/a.go:2: model -> dataset must not be"},
+		{"model to a format", imported("model/a.go", `"elektron/model/hf"`), "model -> model/hf must not be"},
+		{"a format to the model", imported("model/hf/a.go", `"elektron/model"`) + imported("model/b.go", `"fmt"`), ""},
+		{"TensorFlow's format to Hugging Face's", imported("model/tf1/a.go", `"elektron/model/hf"`), "not the other formats"},
+		{"Hugging Face's format to TensorFlow's", imported("model/hf/a.go", `"elektron/model/tf1"`), "not the other formats"},
 		{"dataset to model", imported("dataset/shard/a.go", `"elektron/model/hf"`), "dataset/shard -> model/hf"},
 		{"dataset to GoMLX", imported("dataset/a.go", `"github.com/gomlx/gomlx/core/tensors"`), "dataset -> github.com/gomlx"},
 		{"dataset to GoMLX by way of another", imported("dataset/a.go", `"elektron/other"`) + imported("other/b.go", `"github.com/gomlx/compute"`),

@@ -253,7 +253,8 @@ func (i *importing) report(w io.Writer, in *imported) {
 	for _, note := range in.notes {
 		say("note: %s", note)
 	}
-	say("next: elektron --config %s/config.yaml --data FOLDER goes on from here", i.config.Run.Out)
+	say("next: elektron --config %s/config.yaml --data FOLDER goes on from here with batches of %d x %d tokens; for others import again with --set data.batch_size and data.seq_len",
+		i.config.Run.Out, i.config.Data.BatchSize, i.config.Data.SeqLen)
 }
 
 // ImportCommand is `elektron import`.

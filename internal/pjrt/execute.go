@@ -14,6 +14,7 @@ type launch struct {
 	lists        []handle // argument lists, output lists, events
 	donated      []int    // which arguments nonDonatable is made for
 	nonDonatable []int64
+	freed        []handle
 }
 
 // Execute starts the program: args[d][i] is argument i on device d of Devices. It returns as soon as the work is
@@ -39,11 +40,7 @@ func (e *LoadedExecutable) Execute(args [][]*Buffer, donate ...int) (outputs [][
 	if err := e.start(l); err != nil {
 		return nil, nil, wrap(fault.Device, err, "running %s", e.Name)
 	}
-	for _, list := range args {
-		for _, i := range donate {
-			list[i].Close()
-		}
-	}
+	e.giveUp(l, args, donate)
 	outputs, done = e.collect(l)
 	return outputs, done, nil
 }
@@ -130,6 +127,22 @@ func (e *LoadedExecutable) start(l *launch) error {
 	l.args.executable, l.args.options = e.loaded, address(&pins, l.options)
 	l.options.nonDonatable, l.options.numNonDonatable = lend(&pins, l.nonDonatable), uintptr(len(l.nonDonatable))
 	return call(e.client.plugin, fnLoadedExecute, l.args)
+}
+
+// giveUp closes the donated buffers.
+func (e *LoadedExecutable) giveUp(l *launch, args [][]*Buffer, donate []int) {
+	l.freed = l.freed[:0]
+	for _, list := range args {
+		for _, i := range donate {
+			l.freed = append(l.freed, list[i].handle)
+			list[i].handle = 0
+		}
+	}
+	if failed := invokeEach(e.client.plugin.functions[fnBufferDestroy.slot], l.freed); failed != 0 {
+		e.client.plugin.discard(failed)
+	}
+	live.buffers.Add(-int64(len(l.freed)))
+	e.client.references.Add(-int64(len(l.freed))) // the executable holds the client still
 }
 
 // collect takes over the outputs and events that the plugin wrote.

@@ -3,6 +3,7 @@ package pjrt_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"elektron/internal/fault"
@@ -351,4 +352,58 @@ func TestClosingOrder(t *testing.T) {
 	if after := pjrt.Live(); after != before {
 		t.Errorf("open objects %+v, before %+v", after, before)
 	}
+}
+
+// TestDeviceOutOfMemory: what does not fit is an error of its own kind, whether Execute, the event or the output
+// says so, and the client goes on.
+func TestDeviceOutOfMemory(t *testing.T) {
+	c := cpu(t, 1)
+	balanced(t)
+	e := compile(t, c, `module @huge {
+  func.func @main(%x: tensor<f32>) -> tensor<5000000x5000000xf32> {
+    %all = stablehlo.broadcast_in_dim %x, dims = [] : (tensor<f32>) -> tensor<5000000x5000000xf32>
+    return %all : tensor<5000000x5000000xf32>
+  }
+}`, pjrt.CompileOptions{})
+	outputs, done, err := e.Execute([][]*pjrt.Buffer{{send(t, e.Devices()[0], c, []float32{1})}})
+	if err == nil {
+		err = done.Await()
+		outputs[0][0].Close()
+	}
+	wantError(t, err, fault.OutOfMemory, "running huge", "RESOURCE_EXHAUSTED")
+	sum := compile(t, c, addProgram, pjrt.CompileOptions{})
+	a := send(t, sum.Devices()[0], c, []float32{1, 2, 3}, 3)
+	execute(t, sum, [][]*pjrt.Buffer{{a, a}})
+}
+
+// TestConcurrent: one program, run and read by several goroutines at once.
+func TestConcurrent(t *testing.T) {
+	c := cpu(t, 1)
+	balanced(t)
+	e := compile(t, c, addProgram, pjrt.CompileOptions{})
+	shared := send(t, e.Devices()[0], c, []float32{1, 2, 3}, 3)
+	var group sync.WaitGroup
+	for n := range 4 {
+		group.Go(func() {
+			for range 100 {
+				own, err := c.BufferFromHost(pjrt.Bytes(filled(3, float32(n))), pjrt.F32, []int{3}, e.Devices()[0])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				outputs, done, err := e.Execute([][]*pjrt.Buffer{{shared, own}}, 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got := make([]float32, 3)
+				if err := outputs[0][0].ToHost(pjrt.Bytes(got)); err != nil || got[2] != 3+float32(n) {
+					t.Errorf("goroutine %d: %v, %v", n, got, err)
+				}
+				outputs[0][0].Close()
+				done.Close()
+			}
+		})
+	}
+	group.Wait()
 }

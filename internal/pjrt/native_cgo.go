@@ -24,6 +24,16 @@ static inline void elektron_delete(uintptr_t function, uintptr_t object) {
 static inline uintptr_t elektron_make_error(uintptr_t function, int code, void *message, size_t size) {
 	return ((elektron_error *)function)(code, message, size);
 }
+// elektron_call_each calls a function that takes one object for each of a list, in one crossing from Go to C.
+static inline uintptr_t elektron_call_each(uintptr_t function, uintptr_t size, uintptr_t *objects, size_t count) {
+	uintptr_t failed = 0;
+	for (size_t i = 0; i < count; i++) {
+		uintptr_t arguments[3] = {size, 0, objects[i]}; // objectArgs
+		uintptr_t error = ((elektron_function *)function)(arguments);
+		if (error != 0) failed = error;
+	}
+	return failed;
+}
 static inline void *elektron_entry(void *symbol) { return ((void *(*)(void))symbol)(); }
 static inline uintptr_t elektron_free(void) { return (uintptr_t)free; }
 
@@ -66,6 +76,12 @@ func entryTable(path string) (*apiTable, error) {
 // invoke calls a function of the table; it returns an error object or 0.
 func invoke(function uintptr, arguments unsafe.Pointer) handle {
 	return handle(C.elektron_call(C.uintptr_t(function), arguments))
+}
+
+// invokeEach calls a function of the table that takes one object for each of a list, and returns the last error.
+func invokeEach(function uintptr, objects []handle) handle {
+	return handle(C.elektron_call_each(C.uintptr_t(function), C.uintptr_t(structSize[objectArgs]()),
+		(*C.uintptr_t)(unsafe.Pointer(unsafe.SliceData(objects))), C.size_t(len(objects))))
 }
 
 // invokeVoid calls one of the functions that return nothing.

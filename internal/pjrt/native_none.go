@@ -14,6 +14,7 @@ func entryTable(string) (*apiTable, error) {
 }
 
 func invoke(uintptr, unsafe.Pointer) handle        { return 0 }
+func invokeEach(uintptr, []handle) handle          { return 0 }
 func invokeVoid(uintptr, unsafe.Pointer)           {}
 func invokeDeleter(deleter, object handle)         {}
 func makeError(handle, Code, string) handle        { return 0 }

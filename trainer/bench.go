@@ -92,7 +92,7 @@ func randomBatch(c *Config) *dataset.Batch {
 	for row := range B {
 		b.Lengths[row] = int32(S)
 		for k, position := range r.Perm(S)[:n] {
-			b.MaskedPositions[row*K+k], b.MaskedInputs[row*K+k], b.MaskedWeights[row*K+k] = int32(position), 103, 1
+			b.MaskedPositions[row*K+k], b.MaskedInputs[row*K+k], b.MaskedWeights[row*K+k] = int32(position), int32(min(103, c.Model.VocabSize-1)), 1
 		}
 	}
 	return b

@@ -134,17 +134,21 @@ func goOnRefusals(t *testing.T) {
 	}
 }
 
-// TestGoOnImported trains an imported run further by its folder and a text alone.
+// TestGoOnImported trains an imported run further by its folder and a text alone, with batches of its own choice;
+// once it has been trained they are settled.
 func TestGoOnImported(t *testing.T) {
 	c, exported := trained(t, "bert")
 	disc, gen := sides(exported)
 	out := filepath.Join(t.TempDir(), "run")
-	must.M1(commandLine("import", disc, "--generator", gen, "--out", out, "--set", "run.steps=2", "--set", "data.batch_size=4", "--set", "data.seq_len=32"))
+	must.M1(commandLine("import", disc, "--generator", gen, "--out", out, "--set", "run.steps=2"))
 	before := must.M1(LoadModel(out, ""))
-	must.M1(commandLine("--out", out, "--data", c.Data.Paths[0], "--platform", "go", "--set", "data.cache="+c.Data.Cache, "--set", "run.eval_batches=1"))
+	must.M1(commandLine("--out", out, "--data", c.Data.Paths[0], "--platform", "go", "--batch-size", "4", "--seq-len", "32", "--set", "data.cache="+c.Data.Cache, "--set", "run.eval_batches=1"))
 	after := must.M1(LoadModel(out, ""))
 	name := "discriminator.electra.encoder.layer.0.attention.self.query.weight"
 	if after.Step != 2 || len(before.Weights[name]) == 0 || slices.Equal(before.Weights[name], after.Weights[name]) {
 		t.Errorf("the imported run went to step %d, want 2 and other weights", after.Step)
+	}
+	if _, err := commandLine("--out", out, "--steps", "3", "--batch-size", "8"); err == nil || !strings.Contains(err.Error(), "data.batch_size is 4 there and 8 here") {
+		t.Errorf("another batch size after training: %v", err)
 	}
 }

@@ -190,7 +190,7 @@ func (i *importing) readVocabulary(in *imported) (*wordpiece.Vocabulary, error) 
 
 // save writes the run's files, the checkpoint last: a folder with one is complete.
 func (i *importing) save(in *imported, vocabulary *wordpiece.Vocabulary) error {
-	meta := checkpointMeta{Config: *i.config}
+	meta := checkpointMeta{Config: *i.config, Imported: true}
 	if vocabulary != nil {
 		meta.Vocabulary = vocabulary.Hash()
 		if err := vocabulary.Save(vocabularyFile(i.config.Run.Out)); err != nil {
@@ -253,7 +253,7 @@ func (i *importing) report(w io.Writer, in *imported) {
 	for _, note := range in.notes {
 		say("note: %s", note)
 	}
-	say("next: elektron --config %s/config.yaml --data FOLDER goes on from here with batches of %d x %d tokens; for others import again with --set data.batch_size and data.seq_len",
+	say("next: elektron --out %s --data FOLDER goes on from here with batches of %d x %d tokens; --batch-size and --seq-len for others",
 		i.config.Run.Out, i.config.Data.BatchSize, i.config.Data.SeqLen)
 }
 
@@ -269,7 +269,7 @@ optimizer starts fresh, but for a TensorFlow checkpoint with moments and --step 
 refused: to load one is to run the code in it. Examples:
    elektron import electra-small-discriminator --generator electra-small-generator --out run --set data.batch_size=64
    elektron import electra_small/ --out run
-   elektron --config run/config.yaml --data corpus/`,
+   elektron --out run --data corpus/`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "generator", Usage: "the generator's folder (default: a fresh one of a quarter of the width)"},
 			&cli.StringFlag{Name: "out", Usage: "the run's folder", Required: true},

@@ -91,8 +91,7 @@ func (r *run) openTrackers(progress io.Writer) (err error) {
 func (r *run) facts() []track.Fact {
 	c, data := &r.config, r.phase.data.Train
 	facts := []track.Fact{
-		{Name: "model", Value: fmt.Sprintf("%s: %s parameters (generator %d×%d, discriminator %d×%d, vocabulary %d)", c.Preset, millions(c.Model.ParameterCount()),
-			c.Model.GeneratorEncoder().Layers, c.Model.GeneratorEncoder().HiddenSize, c.Model.Layers, c.Model.HiddenSize, c.Model.VocabSize)},
+		{Name: "model", Value: fmt.Sprintf("%s: %s parameters (%s, vocabulary %d)", c.Preset, millions(c.Model.ParameterCount()), towers(&c.Model), c.Model.VocabSize)},
 		{Name: "device", Value: r.device.Description},
 		{Name: "data", Value: fmt.Sprintf("%s, %s tokens, %d examples of %d", r.source(), millions(int(data.Tokens())), data.Examples(), data.Options().SeqLen)},
 	}
@@ -102,6 +101,15 @@ func (r *run) facts() []track.Fact {
 		facts = append(facts, track.Fact{Name: "phase 2", Value: p.String()})
 	}
 	return facts
+}
+
+// towers names a model's encoders with their layers and widths.
+func towers(m *model.Config) string {
+	if m.Objective == model.ObjectiveMLM {
+		return fmt.Sprintf("a masked language model %d×%d", m.Layers, m.HiddenSize)
+	}
+	g := m.GeneratorEncoder()
+	return fmt.Sprintf("generator %d×%d, discriminator %d×%d", g.Layers, g.HiddenSize, m.Layers, m.HiddenSize)
 }
 
 func (r *run) source() string {
@@ -145,8 +153,11 @@ func (r *run) summary(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "\ndone: all %d steps, %s in this session\n", r.config.Run.Steps, time.Since(r.began).Round(time.Second))
 	if first, last := validations(history); last != nil {
-		fmt.Fprintf(w, "held-out: mlm_loss %.3f -> %.3f (%+.3f nats), rtd_loss %.4f -> %.4f, rtd_auc %.3f -> %.3f\n",
-			first.MLMLoss, last.MLMLoss, last.MLMLoss-first.MLMLoss, first.RTDLoss, last.RTDLoss, first.RTDAUC, last.RTDAUC)
+		fmt.Fprintf(w, "held-out: mlm_loss %.3f -> %.3f (%+.3f nats)", first.MLMLoss, last.MLMLoss, last.MLMLoss-first.MLMLoss)
+		if r.config.Model.Objective != model.ObjectiveMLM {
+			fmt.Fprintf(w, ", rtd_loss %.4f -> %.4f, rtd_auc %.3f -> %.3f", first.RTDLoss, last.RTDLoss, first.RTDAUC, last.RTDAUC)
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(checkpointFolder(out), fmt.Sprintf("step-%08d", r.done)))
 	fmt.Fprintf(w, "metrics:    %s\nreport:     %s\n", filepath.Join(out, "metrics.jsonl"), filepath.Join(out, "report.html"))
@@ -168,6 +179,7 @@ func validations(history []track.Metrics) (first, last *track.Metrics) {
 }
 
 func (r *run) next(w io.Writer) {
-	fmt.Fprintf(w, "next: --steps %d goes on from here; tensorboard --logdir %s shows the curves\n", 2*r.config.Run.Steps, filepath.Join(r.config.Run.Out, "tb"))
+	out := r.config.Run.Out
+	fmt.Fprintf(w, "next: --out %s --steps %d goes on from here; tensorboard --logdir %s shows the curves\n", out, 2*r.config.Run.Steps, filepath.Join(out, "tb"))
 	fmt.Fprintf(w, "next: --preset small --data FOLDER --out OTHER trains ELECTRA-small on your own text\n")
 }

@@ -21,7 +21,8 @@ import (
 // checkpointMeta is what a checkpoint says beside its tensors.
 type checkpointMeta struct {
 	Config     Config  `json:"config"`
-	Vocabulary string  `json:"vocabulary"` // SHA-256 of the vocabulary; "" where an imported model came without
+	Vocabulary string  `json:"vocabulary"`         // SHA-256 of the vocabulary; "" where an imported model came without
+	Imported   bool    `json:"imported,omitempty"` // weights from elsewhere: no batch of this run has been seen
 	ElapsedS   float64 `json:"elapsed_s"`
 }
 
@@ -52,7 +53,7 @@ func (s *savedRun) fits(c *Config, vocabulary string) error {
 	before, now := s.meta.Config.frozen(s.state.Step), c.frozen(s.state.Step)
 	var wrong []string
 	for key, value := range now {
-		if before[key] != value {
+		if before[key] != value && !(s.meta.Imported && isOfBatches(key)) {
 			wrong = append(wrong, fmt.Sprintf("%s is %s there and %s here", key, before[key], value))
 		}
 	}
@@ -63,7 +64,12 @@ func (s *savedRun) fits(c *Config, vocabulary string) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fault.New(fault.Usage, "trainer: %s holds another run: %s; give the same values to go on, or another --out to start anew", s.path, strings.Join(wrong, "; "))
+	return fault.New(fault.Usage, "trainer: %s holds another run: %s; leave them out to go on, or give another --out to start anew", s.path, strings.Join(wrong, "; "))
+}
+
+// isOfBatches tells whether a frozen value is one of the batches, not of the model or its text.
+func isOfBatches(key string) bool {
+	return key != "the generator" && key != "data.cased" && !strings.HasPrefix(key, "model.")
 }
 
 // vocabularyFile is where a run keeps its vocabulary.

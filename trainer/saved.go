@@ -53,11 +53,11 @@ func LoadModel(path, vocabulary string) (*Model, error) {
 
 // hfFolders finds the discriminator's and the generator's folder, "" where there is none.
 func hfFolders(path string) (discriminator, generator string) {
-	for _, candidate := range []string{path, filepath.Join(path, "discriminator")} {
+	for _, candidate := range []string{path, filepath.Join(path, "discriminator"), filepath.Join(path, "generator")} {
 		if !exists(filepath.Join(candidate, "config.json")) {
 			continue
 		}
-		if pair := filepath.Join(filepath.Dir(candidate), "generator"); candidate != path && exists(pair) {
+		if pair := filepath.Join(filepath.Dir(candidate), "generator"); candidate != path && candidate != pair && exists(pair) {
 			return candidate, pair
 		}
 		return candidate, ""

@@ -31,7 +31,6 @@ variants=(
   "argmax|the generator's likeliest token instead of a draw|model.sampling=argmax"
   "one-segment|one segment instead of two|data.one_segment=true"
   "untied|embeddings not shared|model.sharing=none"
-  "gdes|gradient-disentangled embeddings|model.sharing=gdes"
   "masked-is-replaced|a right guess counts as replaced|model.correct_is_replaced=true"
   "adam|Adam at 1e-3 instead of LAMB at 1.2e-3|optim.name=adam optim.lr=1e-3"
   "albert|ALBERT instead of BERT|model.encoder=albert"

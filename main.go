@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"elektron/dataset"
+	"elektron/glue"
 	"elektron/internal/arguments"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
@@ -31,6 +32,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			trainer.PretrainCommand(),
 			dataset.Command(),
+			glue.Command(),
 			trainer.PlanCommand(),
 			trainer.BenchCommand(),
 			trainer.ExportCommand(),

@@ -185,7 +185,7 @@ func (r *Results) writeRuns(b *strings.Builder) {
 			if run.Failure == "" && run.Degenerate {
 				remark = "degenerate: the same output for every dev example"
 			}
-			table.rows = append(table.rows, []string{escaped(t.Title), strconv.FormatInt(run.Seed, 10), number(run.LearningRate), number(float64(run.Epochs)),
+			table.rows = append(table.rows, []string{escaped(t.Title), strconv.FormatInt(run.Seed, 10), number(run.LearningRate), number(run.Epochs),
 				number(float64(run.Steps)), number(float64(int(run.Seconds + 0.5))), t.scoresOf(run.Dev), remark})
 		}
 	}

@@ -20,6 +20,7 @@ const (
 // Results is what came out of fine-tuning one model on some tasks.
 type Results struct {
 	Model      string        `json:"model"`
+	Weights    string        `json:"weights,omitempty"` // tells the model apart from others
 	Tasks      []*TaskResult `json:"tasks"`
 	Submission *Submission   `json:"submission,omitempty"`
 	Notes      []string      `json:"notes,omitempty"` // what a reader should know: files left out, rows left out
@@ -35,6 +36,7 @@ type TaskResult struct {
 	Splits     []string                         `json:"splits"`     // the dev splits that runs were measured on
 	Statistics map[string]map[Metric]Statistics `json:"statistics"` // by dev split and metric
 	Ensemble   *Ensemble                        `json:"ensemble,omitempty"`
+	Search     *Search                          `json:"search,omitempty"`
 	Runs       []Run                            `json:"runs"`
 }
 
@@ -42,6 +44,58 @@ type TaskResult struct {
 type Ensemble struct {
 	Seeds []int64           `json:"seeds"`
 	Dev   map[string]Scores `json:"dev"`
+}
+
+// Search is what a grid search found before the runs of a task.
+type Search struct {
+	Points []SearchPoint `json:"points"`
+}
+
+// SearchPoint is a point of the grid.
+type SearchPoint struct {
+	LearningRate float64 `json:"learning_rate"`
+	Epochs       float64 `json:"epochs"`
+	Runs         int     `json:"runs"` // with a score
+	Mean         float64 `json:"mean"` // of the metric by which runs are compared
+	Chosen       bool    `json:"chosen,omitempty"`
+}
+
+// ReadResults reads the results.json of a folder. Where there is none, errors.Is takes the error for fs.ErrNotExist; one
+// that cannot be understood is an error of kind fault.Data.
+func ReadResults(ctx context.Context, folder string) (*Results, error) {
+	path := join(folder, ResultsJSON)
+	text, err := readAll(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var r Results
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fault.New(fault.Data, "glue: %s: these are no results: %v; remove the file, or choose another --out", path, err)
+	}
+	return &r, nil
+}
+
+// put takes a task's result in, in the order of the benchmark's tables, own tasks last.
+func (r *Results) put(result *TaskResult) {
+	r.Tasks = slices.DeleteFunc(r.Tasks, func(t *TaskResult) bool { return t.Task == result.Task })
+	place := func(t *TaskResult) int {
+		if i := slices.Index(taskNames(), t.Task); i >= 0 {
+			return i
+		}
+		return len(tasks)
+	}
+	r.Tasks = append(r.Tasks, result)
+	slices.SortStableFunc(r.Tasks, func(a, b *TaskResult) int { return place(a) - place(b) })
+}
+
+// failed is an error of kind fault.Diverged if all runs of a task failed.
+func (r *Results) failed() error {
+	for _, t := range r.Tasks {
+		if len(t.Runs) > 0 && t.Split == "" {
+			return fault.New(fault.Diverged, "glue: all %d runs of %s failed, the first one because %s", len(t.Runs), t.Title, t.Runs[0].Failure)
+		}
+	}
+	return nil
 }
 
 // NewTaskResult gives runs of a task their statistics. Points of learning curves that are not finite are dropped.

@@ -20,7 +20,7 @@ func runsOf(t *Task, split string, scores ...float64) []Run {
 		for _, m := range t.Metrics {
 			dev[m] = score
 		}
-		runs = append(runs, Run{Task: t.Name, Seed: int64(i + 1), LearningRate: 3e-4, Epochs: t.Epochs, Steps: 100, Seconds: 12.6, Dev: map[string]Scores{split: dev}})
+		runs = append(runs, Run{Task: t.Name, Seed: int64(i + 1), LearningRate: 3e-4, Epochs: float64(t.Epochs), Steps: 100, Seconds: 12.6, Dev: map[string]Scores{split: dev}})
 	}
 	return runs
 }

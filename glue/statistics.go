@@ -11,14 +11,17 @@ type Run struct {
 	Task         string            `json:"task"`
 	Seed         int64             `json:"seed"`
 	LearningRate float64           `json:"learning_rate,omitempty"` // the highest
-	Epochs       int               `json:"epochs,omitempty"`
+	Epochs       float64           `json:"epochs,omitempty"`
 	Steps        int               `json:"steps,omitempty"`
+	Chosen       int               `json:"chosen,omitempty"` // steps after which the weights were taken
 	Seconds      float64           `json:"seconds,omitempty"`
-	Dev          map[string]Scores `json:"dev"`               // by dev split
-	Degenerate   bool              `json:"degenerate"`        // the model puts out the same for all dev examples
-	Failure      string            `json:"failure,omitempty"` // why there are no scores
-	Loss         []Point           `json:"loss,omitempty"`    // training loss
-	Curve        []Point           `json:"curve,omitempty"`   // the task's main metric on its first dev split
+	TokensPerS   float64           `json:"tokens_per_s,omitempty"` // tokens but padding that steps took a second, without compilation
+	Dev          map[string]Scores `json:"dev"`                    // by dev split, of the weights that were taken
+	Last         Scores            `json:"last,omitempty"`         // on the first dev split, of the last weights
+	Degenerate   bool              `json:"degenerate"`             // the model puts out the same for all dev examples
+	Failure      string            `json:"failure,omitempty"`      // why there are no scores
+	Loss         []Point           `json:"loss,omitempty"`         // training loss
+	Curve        []Point           `json:"curve,omitempty"`        // the task's main metric on its first dev split
 }
 
 // Point is a value of a learning curve.

@@ -1,0 +1,221 @@
+// Axes: B batch, S sequence, C outputs.
+package glue
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"elektron/internal/fault"
+	"elektron/model"
+	"elektron/trainer"
+	"elektron/trainer/optimizer"
+)
+
+// programOptions are what the programs of a task are compiled for, beside the shapes of batches. Tasks that agree in
+// them share their programs. Learning rate and number of steps are inputs and not among them.
+type programOptions struct {
+	model       model.Config // of the encoder alone, with the dropout of fine-tuning
+	optimizer   optimizer.Config
+	outputs     int
+	regression  bool
+	sum         bool // of the losses of a batch; else their mean
+	layerDecay  float64
+	official    bool // the published code's layer decay
+	compute     dtypes.DType
+	emulateHalf bool // compute bfloat16 products from float32 ones
+}
+
+// classifier is a model in fine-tuning: its programs, compiled for a shape when a batch first has it, and its state,
+// which lives on the device: the weights, then their first, then their second moments.
+type classifier struct {
+	programOptions
+	backend        compute.Backend
+	weights        []model.Weight
+	state          []*tensors.Tensor
+	train, predict *graph.Exec
+}
+
+// slots are the arrays of the state for each weight.
+const slots = 3
+
+func newClassifier(backend compute.Backend, o programOptions) (*classifier, error) {
+	c := &classifier{programOptions: o, backend: backend, weights: o.model.ClassifierWeights(o.outputs)}
+	var err error
+	if c.train, err = graph.NewExec(backend, c.buildTrain); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "glue: the training step")
+	}
+	if c.predict, err = graph.NewExec(backend, c.buildPredict); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "glue: prediction")
+	}
+	c.train, c.predict = c.train.WithName("finetune_step"), c.predict.WithName("predict")
+	return c, nil
+}
+
+// start sets the state for a run: weights as given by name, those that are not given drawn from the seed, zero moments.
+func (c *classifier) start(weights map[string][]float32, seed uint32) {
+	c.release()
+	n := len(c.weights)
+	c.state = make([]*tensors.Tensor, slots*n)
+	for i, w := range c.weights {
+		values, ok := weights[w.Name]
+		if !ok {
+			values = w.Initialize(seed, c.model.InitializerRange)
+		}
+		c.state[i] = tensors.FromFlatDataAndDimensions(values, w.Shape...)
+		for slot := 1; slot < slots; slot++ {
+			c.state[slot*n+i] = tensors.FromFlatDataAndDimensions(make([]float32, w.Size()), w.Shape...)
+		}
+	}
+}
+
+// release frees the state.
+func (c *classifier) release() {
+	for _, t := range c.state {
+		t.FinalizeAll()
+	}
+	c.state = nil
+}
+
+// export copies the weights to the host, by name.
+func (c *classifier) export() (map[string][]float32, error) {
+	values := map[string][]float32{}
+	err := fault.Catch("glue: copying the weights from the device", func() (err error) {
+		for i, w := range c.weights {
+			if values[w.Name], err = tensors.CopyFlatData[float32](c.state[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return values, err
+}
+
+// stepResult is what a training step reports.
+type stepResult struct {
+	loss     float64 // mean over the examples, whatever is minimised
+	gradNorm float64 // before clipping
+	finite   bool    // false if loss or gradient were not: then the state stayed as it was
+}
+
+// step trains on a batch and updates the state. step counts from 0. After an error of the device the state is lost.
+func (c *classifier) step(b *Batch, seed uint32, step int64, rate float64) (r stepResult, err error) {
+	err = fault.Catch(fmt.Sprintf("glue: step %d", step+1), func() error {
+		targets := any(tensors.FromFlatDataAndDimensions(b.Labels, len(b.Labels)))
+		if c.regression {
+			targets = tensors.FromFlatDataAndDimensions(b.Scores, len(b.Scores))
+		}
+		inputs := append(textTensors(b), targets, tensors.FromFlatDataAndDimensions(b.Weights, b.Size),
+			tensors.FromScalar(seed), tensors.FromScalar(uint32(step)), tensors.FromScalar(float32(rate)))
+		out, err := trainer.Call(c.backend, c.train, nil, c.state, inputs)
+		if err != nil {
+			return err
+		}
+		c.state = out[:len(out)-1]
+		metrics, err := trainer.Take(out[len(out)-1])
+		if err == nil {
+			r = stepResult{float64(metrics[0]), float64(metrics[1]), metrics[2] == 1}
+		}
+		return err
+	})
+	return r, err
+}
+
+// outputsOf are those of a batch's rows that stand for examples: [Rows][C].
+func (c *classifier) outputsOf(b *Batch) (rows [][]float32, err error) {
+	err = fault.Catch("glue: prediction", func() error {
+		out, err := trainer.Call(c.backend, c.predict, c.state[:len(c.weights)], nil, textTensors(b))
+		if err != nil {
+			return err
+		}
+		flat, err := trainer.Take(out[0])
+		if err != nil {
+			return err
+		}
+		for row := range b.Rows {
+			rows = append(rows, flat[row*c.outputs:(row+1)*c.outputs])
+		}
+		return nil
+	})
+	return rows, err
+}
+
+func textTensors(b *Batch) []any {
+	return []any{tensors.FromFlatDataAndDimensions(b.IDs, b.Size, b.SeqLen),
+		tensors.FromFlatDataAndDimensions(b.SegmentIDs, b.Size, b.SeqLen), tensors.FromFlatDataAndDimensions(b.Lengths, b.Size)}
+}
+
+// textInputs is the number of arrays of a batch that its text takes.
+const textInputs = 3
+
+func textOf(in []*graph.Node) model.Text {
+	return model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]}
+}
+
+// buildTrain is the graph of a training step. Inputs: state; text; targets and weights [B]; seed, step (uint32) and
+// learning rate (float32). Outputs: the new state; loss, gradient norm and finite flag [3].
+func (c *classifier) buildTrain(in []*graph.Node) []*graph.Node {
+	n := len(c.weights)
+	state, text, rest := in[:slots*n], textOf(in[slots*n:]), in[slots*n+textInputs:]
+	targets, weights, seed, step, rate := rest[0], rest[1], rest[2], rest[3], rest[4]
+	outputs := c.model.Classify(c.context(state[:n], model.StepKey(seed, step)), text)
+	losses := model.CrossEntropy
+	if c.regression {
+		losses = model.SquaredError
+	}
+	sum := graph.ReduceAllSum(graph.Mul(losses(outputs, targets), weights))
+	mean := graph.Div(sum, graph.MaxScalar(graph.ReduceAllSum(weights), 1.0))
+	minimized := mean
+	if c.sum {
+		minimized = sum
+	}
+	gradients := graph.Gradient(minimized, state[:n]...)
+	updated, norm, finite := c.update(state, gradients, minimized, step, rate)
+	return append(updated, graph.Stack([]*graph.Node{mean, norm, graph.ConvertDType(finite, dtypes.Float32)}, 0))
+}
+
+// update is the optimizer's half of the step. Where loss or gradient are not finite, the new state is the old one.
+func (c *classifier) update(state, gradients []*graph.Node, loss, step, rate *graph.Node) (updated []*graph.Node, norm, finite *graph.Node) {
+	n := len(c.weights)
+	variables := make([]optimizer.Variable, n)
+	for i, w := range c.weights {
+		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i], First: state[n+i], Second: state[2*n+i], Rate: c.rate(w.Name)}
+	}
+	variables, norm = c.optimizer.Apply(graph.ConvertDType(step, dtypes.Float32), rate, variables)
+	finite = graph.And(graph.IsFinite(norm), graph.IsFinite(loss))
+	updated = make([]*graph.Node, slots*n)
+	for i, v := range variables {
+		for slot, node := range [slots]*graph.Node{v.Value, v.First, v.Second} {
+			updated[slot*n+i] = graph.Where(finite, node, state[slot*n+i])
+		}
+	}
+	return updated, norm, finite
+}
+
+// rate is the factor of the learning rate of a weight.
+func (c *classifier) rate(name string) float64 {
+	e := c.model.DiscriminatorEncoder()
+	return optimizer.LayerwiseRate(name, e.Layers, e.HiddenGroups, c.layerDecay, c.official)
+}
+
+// buildPredict is the graph of prediction. Inputs: weights, text. Output: [B,C].
+func (c *classifier) buildPredict(in []*graph.Node) []*graph.Node {
+	n := len(c.weights)
+	return []*graph.Node{c.model.Classify(c.context(in[:n], nil), textOf(in[n:]))}
+}
+
+// context gives the model its weights by name.
+func (c *classifier) context(values []*graph.Node, key *graph.Node) *model.Context {
+	byName := make(map[string]*graph.Node, len(values))
+	for i, w := range c.weights {
+		byName[w.Name] = values[i]
+	}
+	ctx := model.NewContext(byName, c.compute, key)
+	if c.emulateHalf {
+		return ctx.EmulateHalf()
+	}
+	return ctx
+}

@@ -1,0 +1,217 @@
+package glue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"elektron/dataset/wordpiece"
+	"elektron/internal/blob"
+	"elektron/internal/fault"
+	"elektron/internal/platform"
+	"elektron/internal/settings"
+	"elektron/model"
+	"elektron/model/hf/safetensors"
+	"elektron/trainer"
+	"elektron/trainer/checkpoint"
+	"elektron/trainer/track"
+)
+
+// session is one call of FineTune: the model, the device and what is compiled, over all tasks.
+type session struct {
+	config   *Config
+	store    store
+	progress io.Writer
+	results  *Results
+
+	model       *trainer.Model
+	encoder     model.Config // alone
+	tokenizer   *wordpiece.Tokenizer
+	lock        *checkpoint.Lock
+	device      *platform.Device
+	classifiers map[programOptions]*classifier
+	starts      map[string]start // by task: where those begin that start from its model
+}
+
+// start is what runs begin with.
+type start struct {
+	name    string                                                  // tells it apart from others
+	weights func(ctx context.Context) (map[string][]float32, error) // by name; what is not among them is drawn from the seed
+}
+
+// FineTune fine-tunes a model on tasks and leaves results, predictions and their zip in run.out, where runs that were finished
+// before are not run again. It shows progress on progress and ends with a table on results. When ctx ends, it stops with
+// an error of kind fault.Preempted; the same call goes on. s, which may be nil, is written down beside the results.
+func FineTune(ctx context.Context, c *Config, s *settings.Settings, progress, results io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	session := &session{config: c, store: store{c.Run.Out}, progress: progress,
+		classifiers: map[programOptions]*classifier{}, starts: map[string]start{}}
+	defer session.close()
+	if err := session.loadModel(); err != nil {
+		return err
+	}
+	jobs, notes, err := plan(ctx, c, session.encoder.HiddenSize)
+	if err != nil {
+		return err
+	}
+	if err := session.open(ctx, s, notes); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if err := session.task(ctx, j); err != nil {
+			return err
+		}
+		if err := session.results.Write(ctx, c.Run.Out); err != nil { // what there is, should the process end
+			return err
+		}
+	}
+	return session.finish(ctx, results)
+}
+
+func (s *session) say(format string, args ...any) {
+	fmt.Fprintln(s.progress, track.Printable(fmt.Sprintf(format, args...)))
+}
+
+// loadModel reads the model and takes its encoder.
+func (s *session) loadModel() (err error) {
+	r := &s.config.Run
+	if s.model, err = trainer.LoadModel(r.Model, r.Vocab); err != nil {
+		return err
+	}
+	for _, warning := range s.model.Warnings {
+		s.say("warning: %s", warning)
+	}
+	if s.model.Vocabulary == nil {
+		return fault.New(fault.Data, "glue: %s has no vocabulary beside it; name the one that it was trained with by --vocab", s.model.Path)
+	}
+	s.tokenizer = wordpiece.New(s.model.Vocabulary, s.model.Text)
+	var weights map[string][]float32
+	if s.encoder, weights, err = s.model.Config.Alone(s.model.Weights); err != nil {
+		return fault.Wrap(fault.Data, err, "glue: %s", s.model.Path)
+	}
+	if longest := s.config.Finetune.MaxSeqLen; longest > s.encoder.MaxPositions {
+		return fault.New(fault.Usage, "glue: finetune.max_seq_len (--max-seq-len) is %d, but the model has %d positions", longest, s.encoder.MaxPositions)
+	}
+	name := "the model " + hashOfWeights(weights)
+	if r.FromScratch {
+		name, weights = "random weights", nil
+	}
+	s.starts[""] = start{name, func(context.Context) (map[string][]float32, error) { return weights, nil }}
+	return nil
+}
+
+// hashOfWeights tells models apart.
+func hashOfWeights(weights map[string][]float32) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		h.Write([]byte(name))
+		h.Write(safetensors.FromFloat32s(name, []int{len(weights[name])}, weights[name]).Data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// open takes the output folder and the device.
+func (s *session) open(ctx context.Context, written *settings.Settings, notes []string) (err error) {
+	r := &s.config.Run
+	name := s.model.Path
+	if r.FromScratch {
+		name += " (its shape; random weights)"
+	}
+	s.results = &Results{Model: name, Weights: s.starts[""].name, Notes: notes}
+	for _, note := range notes {
+		s.say("note: %s", note)
+	}
+	if !blob.IsRemote(r.Out) {
+		if s.lock, err = checkpoint.LockDir(r.Out); err != nil {
+			return err
+		}
+	}
+	if err := s.carryOver(ctx); err != nil {
+		return err
+	}
+	if written != nil {
+		if err := writeSettings(ctx, join(r.Out, "config.yaml"), written); err != nil {
+			return err
+		}
+	}
+	s.device, err = platform.Open(ctx, platform.Options{Platform: r.Platform, Plugin: r.Plugin, Offline: r.Offline, Progress: func(line string) { s.say("%s", line) }})
+	if err != nil {
+		return err
+	}
+	s.say("device:  %s", s.device.Description)
+	s.say("model:   %s, %s encoder, %d layers of width %d, vocabulary %d", name, s.encoder.Encoder, s.encoder.Layers, s.encoder.HiddenSize, s.encoder.VocabSize)
+	return nil
+}
+
+// carryOver takes the results of tasks that an earlier call left in the output folder. Those of another model are an
+// error of kind fault.Usage.
+func (s *session) carryOver(ctx context.Context) error {
+	earlier, err := ReadResults(ctx, s.config.Run.Out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if earlier.Weights != s.results.Weights {
+		return fault.New(fault.Usage, "glue: %s holds results of another model (%s); choose another --out", s.config.Run.Out, earlier.Model)
+	}
+	s.results.Tasks = earlier.Tasks
+	return nil
+}
+
+// classifier gives the programs for a recipe, the same for all tasks that agree in what is compiled.
+func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
+	o := programOptions{model: s.encoder, optimizer: s.config.Optim, outputs: t.Outputs(), regression: t.Regression(), sum: f.Loss == lossSum,
+		layerDecay: f.LayerDecay, official: f.LayerDecayVariant == decayOfficial, compute: dtypes.Float32}
+	o.model.HiddenDropout, o.model.AttentionDropout = f.Dropout, f.Dropout
+	if s.config.Run.DType == "bf16" {
+		o.compute = dtypes.BFloat16
+		o.emulateHalf = s.device.Platform == platform.CPU || s.device.Platform == platform.Go
+	}
+	if s.classifiers[o] == nil {
+		c, err := newClassifier(s.device.Backend, o)
+		if err != nil {
+			return nil, err
+		}
+		s.classifiers[o] = c
+	}
+	return s.classifiers[o], nil
+}
+
+// finish writes the zip and the results and shows the table.
+func (s *session) finish(ctx context.Context, out io.Writer) (err error) {
+	if s.results.Submission, err = WriteSubmission(ctx, s.config.Run.Out); err != nil {
+		return err
+	}
+	if err := s.results.Write(ctx, s.config.Run.Out); err != nil {
+		return err
+	}
+	if err := s.results.writeTerminal(out, s.config.Run.Out); err != nil {
+		return err
+	}
+	return s.results.failed()
+}
+
+// close releases what was taken, in reverse.
+func (s *session) close() {
+	for _, c := range s.classifiers {
+		c.release()
+	}
+	if s.device != nil {
+		s.device.Close()
+	}
+	if s.lock != nil {
+		s.lock.Release()
+	}
+}

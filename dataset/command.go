@@ -138,23 +138,7 @@ func runBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.print(c, o.Folder)
-}
-
-// print writes what a build made.
-func (m *Manifest) print(c *cli.Context, folder string) error {
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %v\n", folder, m.Report)
-	for _, warning := range m.Report.Warnings {
-		fmt.Fprintln(c.App.Writer, "warning:", warning)
-	}
-	for _, split := range []struct {
-		name string
-		Split
-	}{{TrainFolder, m.Train}, {ValidFolder, m.Valid}} {
-		fmt.Fprintf(c.App.Writer, "%s: %d shards, %d documents, %d sentences, %d tokens\n",
-			filepath.Join(folder, split.name), split.Shards, split.Documents, split.Sentences, split.Tokens)
-	}
-	return err
+	return m.Describe(c.App.Writer, o.Folder)
 }
 
 // openArguments opens the folders of shards that a command's arguments name. Close what it gives.
@@ -207,7 +191,7 @@ func runInspect(c *cli.Context) error {
 	}
 	defer p.Close() // only read from
 	for _, from := range p.Sources {
-		if err := from.Manifest.print(c, from.Folder); err != nil {
+		if err := from.Manifest.Describe(c.App.Writer, from.Folder); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,21 +122,36 @@ func (r Report) String() string {
 		r.Files, float64(r.Bytes)/1e6, r.Documents, r.Sentences, r.Tokens, 100*r.UnknownRate(), r.DuplicateDocuments, r.NearDuplicateDocuments, r.DuplicateSentences, r.EmptySentences)
 }
 
+// Describe writes what a build made, for people.
+func (m *Manifest) Describe(w io.Writer, folder string) error {
+	_, err := fmt.Fprintf(w, "%s: %v\n", folder, m.Report)
+	for _, warning := range m.Report.Warnings {
+		fmt.Fprintln(w, "warning:", warning)
+	}
+	for _, split := range []struct {
+		name string
+		Split
+	}{{TrainFolder, m.Train}, {ValidFolder, m.Valid}} {
+		fmt.Fprintf(w, "%s/%s: %d shards, %d documents, %d sentences, %d tokens\n", folder, split.name, split.Shards, split.Documents, split.Sentences, split.Tokens)
+	}
+	return err
+}
+
 // IsBuilt tells whether a path is a folder that Build has made.
 func IsBuilt(path string) bool {
 	_, err := os.Stat(filepath.Join(path, manifestFile))
 	return err == nil
 }
 
-// ReadManifest reads the manifest of a folder of shards.
-func ReadManifest(folder string) (*Manifest, error) {
-	path := filepath.Join(folder, manifestFile)
-	data, err := os.ReadFile(path)
+// ReadManifest reads the manifest of a folder of shards, here or in a bucket.
+func ReadManifest(ctx context.Context, folder string) (*Manifest, error) {
+	path := folder + "/" + manifestFile
+	data, err := blob.ReadFile(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Data, "dataset: %s: no %s in it, so it is no folder of shards; build one with 'data build --out %s'", folder, manifestFile, folder)
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Storage, err, "dataset: manifest cannot be read")
+		return nil, err
 	}
 	var m Manifest
 	if err := json.Unmarshal(data, &m); err != nil {

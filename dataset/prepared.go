@@ -59,7 +59,7 @@ func openFolders(ctx context.Context, sources []Source, o Options, progress func
 
 func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (err error) {
 	for i := range p.Sources {
-		if err := p.describe(&p.Sources[i]); err != nil {
+		if err := p.describe(ctx, &p.Sources[i]); err != nil {
 			return err
 		}
 	}
@@ -81,8 +81,8 @@ func (p *Prepared) open(ctx context.Context, o Options, progress func(string)) (
 }
 
 // describe reads a source's manifest and vocabulary, which must agree with those of the first source.
-func (p *Prepared) describe(from *Source) error {
-	m, err := ReadManifest(from.Folder)
+func (p *Prepared) describe(ctx context.Context, from *Source) error {
+	m, err := ReadManifest(ctx, from.Folder)
 	if err != nil {
 		return err
 	}

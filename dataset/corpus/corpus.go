@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -72,6 +73,14 @@ type File struct {
 	corpus *Corpus
 	read   format
 	open   func(ctx context.Context, path string) (io.ReadCloser, error)
+}
+
+// Single is a corpus of one file that Open has found before, perhaps on another machine: it is not looked for.
+func Single(path string, size int64, options Options) *Corpus {
+	c := &Corpus{name: path, options: options.withDefaults(), counts: make([]*Counts, 1)}
+	c.files = []File{{Path: path, Size: size, corpus: c, read: formatOf(path), open: blob.Open}}
+	c.tokens = holdsTokens(path)
+	return c
 }
 
 // HoldsTokens tells whether the documents are pre-training examples in token ids, which their vocabulary has

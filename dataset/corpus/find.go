@@ -179,16 +179,17 @@ func walk(folder string, above []fs.FileInfo, visit func(string, fs.FileInfo)) e
 // checkTokens finds out whether the files hold token ids. Some that do among others that do not is an error: examples
 // stay as they are, text is cut anew for each sequence length.
 func (c *Corpus) checkTokens() error {
-	holds := func(f File) bool {
-		e, _ := extension(f.Path)
-		return e == tfrecordExtension
-	}
-	c.tokens = holds(c.files[0])
-	other := slices.IndexFunc(c.files, func(f File) bool { return holds(f) != c.tokens })
+	c.tokens = holdsTokens(c.files[0].Path)
+	other := slices.IndexFunc(c.files, func(f File) bool { return holdsTokens(f.Path) != c.tokens })
 	if other < 0 {
 		return nil
 	}
 	return fault.New(fault.Usage, "corpus: %s and %s: TFRecord files of examples and text cannot be read as one corpus; build shards of each, then name both folders with weights", c.files[0].Path, c.files[other].Path)
+}
+
+func holdsTokens(path string) bool {
+	e, _ := extension(path)
+	return e == tfrecordExtension
 }
 
 // extension gives the extension of name in lower case without, and that of the compression.

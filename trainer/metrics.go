@@ -157,12 +157,21 @@ func (r *run) summary(w io.Writer) error {
 		if r.config.Model.Objective != model.ObjectiveMLM {
 			fmt.Fprintf(w, ", rtd_loss %.4f -> %.4f, rtd_auc %.3f -> %.3f", first.RTDLoss, last.RTDLoss, first.RTDAUC, last.RTDAUC)
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, r.lengths())
 	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(checkpointFolder(out), fmt.Sprintf("step-%08d", r.done)))
 	fmt.Fprintf(w, "metrics:    %s\nreport:     %s\n", filepath.Join(out, "metrics.jsonl"), filepath.Join(out, "report.html"))
 	r.next(w)
 	return nil
+}
+
+// lengths says that the first and the last validation of a run in two phases do not quite compare.
+func (r *run) lengths() string {
+	phases := r.config.phases()
+	if len(phases) == 1 {
+		return ""
+	}
+	return fmt.Sprintf("; first on examples of %d tokens, last on %d", phases[0].batch.SeqLen, phases[1].batch.SeqLen)
 }
 
 // validations are the first and the last one of a run, nil where there is none.
@@ -179,7 +188,10 @@ func validations(history []track.Metrics) (first, last *track.Metrics) {
 }
 
 func (r *run) next(w io.Writer) {
-	out := r.config.Run.Out
-	fmt.Fprintf(w, "next: --out %s --steps %d goes on from here; tensorboard --logdir %s shows the curves\n", out, 2*r.config.Run.Steps, filepath.Join(out, "tb"))
+	out, more := r.config.Run.Out, fmt.Sprintf("--steps %d", 2*r.config.Run.Steps)
+	if second := r.config.Phase2.Steps; second > 0 { // a first phase that is over stays as long as it was
+		more = fmt.Sprintf("--steps %d --set phase2.steps=%d", r.config.Run.Steps+second, 2*second)
+	}
+	fmt.Fprintf(w, "next: --out %s %s goes on from here; tensorboard --logdir %s shows the curves\n", out, more, filepath.Join(out, "tb"))
 	fmt.Fprintf(w, "next: --preset small --data FOLDER --out OTHER trains ELECTRA-small on your own text\n")
 }

@@ -31,10 +31,15 @@ func TestTwoPhases(t *testing.T) {
 	folder := t.TempDir()
 	writeText(t, folder)
 	whole := twoPhases(folder)
-	var said bytes.Buffer
-	must.M(Pretrain(context.Background(), &whole, settings.New(&whole), &said, io.Discard))
+	var said, summary bytes.Buffer
+	must.M(Pretrain(context.Background(), &whole, settings.New(&whole), &said, &summary))
 	if note := "phase 2: learning rate 0.001, batch 6 of 64 tokens, 5 steps"; strings.Count(said.String(), note) != 1 {
 		t.Errorf("%q is not said once in\n%s", note, &said)
+	}
+	for _, line := range []string{"; first on examples of 32 tokens, last on 64\n", "--steps 17 --set phase2.steps=10 goes on from here"} {
+		if !strings.Contains(summary.String(), line) {
+			t.Errorf("%q is not in the summary\n%s", line, &summary)
+		}
 	}
 	checkPhases(t, whole)
 	out := func(name string) Config {

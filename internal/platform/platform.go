@@ -68,17 +68,7 @@ func (d *Device) Close() {
 // Errors are of kind Usage (no such platform), Device (no such hardware; a plugin that is missing, damaged
 // or unfit) or Storage (the plugin cache cannot be written).
 func Open(ctx context.Context, o Options) (*Device, error) {
-	if o.store == nil {
-		s, err := defaultStore()
-		if err != nil {
-			return nil, err
-		}
-		o.store = s
-	}
-	if o.Progress == nil {
-		o.Progress = func(string) {}
-	}
-	if err := o.check(); err != nil {
+	if err := o.prepare(); err != nil {
 		return nil, err
 	}
 	if o.Plugin != "" {
@@ -94,6 +84,21 @@ func Open(ctx context.Context, o Options) (*Device, error) {
 		return nil, err
 	}
 	return openPinned(ctx, o)
+}
+
+// prepare fills in the plugin cache and all else that was left out.
+func (o *Options) prepare() error {
+	if o.store == nil {
+		s, err := defaultStore()
+		if err != nil {
+			return err
+		}
+		o.store = s
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	return o.check()
 }
 
 // check fills in what was left out and refuses what makes no sense.
@@ -180,19 +185,16 @@ func openPinned(ctx context.Context, o Options) (*Device, error) {
 	return load(o, found, p.String())
 }
 
-// openNamed opens the plugin that the user named. It is not hash-checked: naming it is the permission.
+// openNamed opens the plugin that the user named.
 func openNamed(o Options) (*Device, error) {
 	if err := requireXLA(o.Platform); err != nil {
 		return nil, err
 	}
-	if err := checkLibrary(o.Plugin); err != nil {
-		return nil, fault.New(fault.Device, "--plugin %s: %v", o.Plugin, err)
-	}
-	hash, err := hashFile(o.Plugin)
+	plugin, err := named(o.Plugin)
 	if err != nil {
-		return nil, fault.Wrap(fault.Device, err, "--plugin %s", o.Plugin)
+		return nil, err
 	}
-	return load(o, Plugin{Path: o.Plugin, Hash: hash}, "from --plugin")
+	return load(o, plugin, "from --plugin")
 }
 
 // load hands a plugin to XLA and describes what it opened.

@@ -1,0 +1,127 @@
+// Package stablehlo turns a GoMLX graph into a program artefact: StableHLO text, and beside it the signature that
+// says what goes in and what comes out. Nothing is executed, and neither a device nor a plugin is needed; the text
+// can be compiled for any platform (internal/pjrt), written to disk and compared.
+package stablehlo
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"elektron/internal/fault"
+)
+
+// Program is a traced graph.
+type Program struct {
+	Name    string   `json:"name"`
+	Devices int      `json:"devices"` // of the mesh that it is split over; 1 is not split
+	Inputs  []Input  `json:"inputs"`  // in the order of the arguments
+	Outputs []Output `json:"outputs"`
+	Text    string   `json:"-"` // StableHLO; places in the model stand in its locations
+}
+
+// Input is an argument of a program.
+type Input struct {
+	Name string `json:"name"`
+	// DType is the type of its elements and Dims are the lengths of its axes, over all devices.
+	DType dtypes.DType `json:"-"`
+	Dims  []int        `json:"dims"`
+	// Aliased is the number of the output that takes over its memory, nil for none: then the caller donates it.
+	Aliased *int `json:"aliased_output,omitempty"`
+	// Sharded splits the first axis over the devices; else every device has all of it.
+	Sharded bool `json:"sharded,omitempty"`
+}
+
+// Output is a result of a program. Every device has all of it.
+type Output struct {
+	DType dtypes.DType `json:"-"`
+	Dims  []int        `json:"dims"`
+}
+
+// Bytes is the size of an input over all devices.
+func (i Input) Bytes() int64 { return size(i.DType, i.Dims) }
+
+// Bytes is the size of an output.
+func (o Output) Bytes() int64 { return size(o.DType, o.Dims) }
+
+func size(t dtypes.DType, dims []int) int64 {
+	bytes := int64(t.Size())
+	for _, d := range dims {
+		bytes *= int64(d)
+	}
+	return bytes
+}
+
+// MarshalJSON writes the signature with its types by name.
+func (i Input) MarshalJSON() ([]byte, error) {
+	type plain Input
+	return json.Marshal(struct {
+		Type string `json:"type"`
+		plain
+	}{typeName(i.DType), plain(i)})
+}
+
+// MarshalJSON writes the signature with its types by name.
+func (o Output) MarshalJSON() ([]byte, error) {
+	type plain Output
+	return json.Marshal(struct {
+		Type string `json:"type"`
+		plain
+	}{typeName(o.DType), plain(o)})
+}
+
+// typeName is a type as checkpoints and numpy call it.
+func typeName(t dtypes.DType) string {
+	switch t {
+	case dtypes.Float32:
+		return "float32"
+	case dtypes.BFloat16:
+		return "bfloat16"
+	case dtypes.Int32:
+		return "int32"
+	case dtypes.Uint32:
+		return "uint32"
+	}
+	return t.String()
+}
+
+// Backward begins the places of what gradients are computed with.
+const Backward = "backward"
+
+// Trace runs build once on nodes for the inputs and writes down what it does. The program is the one for TPUs: what
+// go-xla does otherwise for CPUs and GPUs is left out. Inputs whose memory an output takes over must have its type and
+// shape. Panics of the builder become errors.
+func Trace(name string, devices int, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
+	p := &Program{Name: name, Devices: max(1, devices), Inputs: inputs}
+	for _, in := range inputs {
+		if in.Sharded && (len(in.Dims) == 0 || in.Dims[0]%p.Devices != 0) {
+			return nil, fault.New(fault.Usage, "%s: the first axis of input %s %v cannot be split over %d devices", name, in.Name, in.Dims, p.Devices)
+		}
+	}
+	err := fault.Catch("tracing "+name, func() error { return p.trace(build) })
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// checkAliases refuses aliases that XLA would.
+func (p *Program) checkAliases() error {
+	taken := map[int]string{}
+	for _, in := range p.Inputs {
+		if in.Aliased == nil {
+			continue
+		}
+		n := *in.Aliased
+		if n < 0 || n >= len(p.Outputs) || taken[n] != "" {
+			return fault.New(fault.Internal, "%s: input %s is aliased to output %d of %d, which another may have", p.Name, in.Name, n, len(p.Outputs))
+		}
+		taken[n] = in.Name
+		if out := p.Outputs[n]; out.DType != in.DType || !slices.Equal(out.Dims, in.Dims) {
+			return fault.New(fault.Internal, "%s: input %s, %s%v, cannot be output %d, %s%v", p.Name, in.Name, in.DType, in.Dims, n, out.DType, out.Dims)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+//go:build cgo
+
+package stablehlo
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
+	gostablehlo "github.com/gomlx/go-xla/stablehlo"
+	"github.com/gomlx/go-xla/types/shardy"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"elektron/internal/fault"
+)
+
+// trace builds the graph on a backend that has no device and takes the text out of it before it is compiled.
+func (p *Program) trace(build func([]*graph.Node) []*graph.Node) error {
+	backend, err := newOffline()
+	if err != nil {
+		return err
+	}
+	g := graph.NewGraph(backend, p.Name)
+	g.SetTraced(true)
+	g.AttachState(gradientsKey{}, &gradients{})
+	parameters := make([]*graph.Node, len(p.Inputs))
+	for i, in := range p.Inputs {
+		parameters[i] = graph.Parameter(g, in.Name, shapes.Make(in.DType, in.Dims...))
+	}
+	outputs := build(parameters)
+	for _, out := range outputs {
+		p.Outputs = append(p.Outputs, Output{DType: out.DType(), Dims: out.Shape().Dimensions})
+	}
+	if err := p.checkAliases(); err != nil {
+		return err
+	}
+	if err := g.Compile(outputs...); err != nil {
+		return err
+	}
+	places, err := placesOf(g)
+	if err != nil {
+		return err
+	}
+	return p.write(backend.main, places)
+}
+
+// offline is go-xla's backend without plugin and client: its builder works, its devices do not.
+type offline struct {
+	*xla.Backend
+	main *gostablehlo.Function // of the graph that was built last
+}
+
+// newOffline makes a backend whose plugin has no name, so that go-xla takes it neither for a CPU's nor for a GPU's.
+func newOffline() (*offline, error) {
+	b := &xla.Backend{}
+	plugin, err := private[*pjrt.Plugin](b, "plugin")
+	if err != nil {
+		return nil, err
+	}
+	capabilities, err := private[compute.Capabilities](b, "capabilities")
+	if err != nil {
+		return nil, err
+	}
+	*plugin, *capabilities = &pjrt.Plugin{}, xla.Capabilities.Clone()
+	return &offline{Backend: b}, nil
+}
+
+// Builder gives a builder whose Compile only remembers the program.
+func (o *offline) Builder(name string) compute.Builder {
+	return &offlineBuilder{o.Backend.Builder(name), o}
+}
+
+// Finalize has nothing to free.
+func (o *offline) Finalize() {}
+
+type offlineBuilder struct {
+	compute.Builder
+	backend *offline
+}
+
+// Compile takes the program out of the builder. There is nothing to run: the executable is nil.
+func (b *offlineBuilder) Compile() (compute.Executable, error) {
+	main, ok := b.Builder.Main().(*xla.Function)
+	if !ok {
+		return nil, changed("xla.Builder.Main", b.Builder.Main())
+	}
+	fn, err := private[*gostablehlo.Function](main, "fn")
+	if err != nil {
+		return nil, err
+	}
+	b.backend.main = *fn
+	return nil, nil
+}
+
+// private is a field of another package's struct that it does not export. The versions of GoMLX and go-xla are
+// pinned; one whose structs differ is an error.
+func private[T any](object any, name string) (*T, error) {
+	field := reflect.ValueOf(object).Elem().FieldByName(name)
+	if !field.IsValid() || field.Type() != reflect.TypeFor[T]() {
+		return nil, changed(fmt.Sprintf("%T.%s", object, name), field)
+	}
+	return (*T)(unsafe.Pointer(field.UnsafeAddr())), nil
+}
+
+func changed(what string, found any) error {
+	return fault.New(fault.Internal, "tracing: %s is not what it was in the version of go-xla and GoMLX that this was written for, but %T", what, found)
+}
+
+// attribute is a value of an MLIR attribute as text.
+type attribute string
+
+// ToStableHLO makes go-xla write it as it is.
+func (a attribute) ToStableHLO() string { return string(a) }
+
+// meshAxis is the one axis of the mesh: what is split over devices is split along it.
+const meshAxis = "data"
+
+// write adds what GoMLX has no words for (aliases, shardings of state and batch) and writes the text, with each
+// operation's place as its location.
+func (p *Program) write(main *gostablehlo.Function, places map[*gostablehlo.Value]string) error {
+	if p.Devices > 1 {
+		mesh, err := shardy.NewDeviceMesh("mesh", []int{p.Devices}, []string{meshAxis})
+		if err != nil {
+			return err
+		}
+		main.Builder.WithShardy(mesh)
+	}
+	for i, in := range p.Inputs {
+		main.Inputs[i].Attributes = p.attributes(in.Dims, in.Sharded)
+		if in.Aliased != nil {
+			main.Inputs[i].Attributes["tf.aliasing_output"] = int32(*in.Aliased)
+		}
+	}
+	for i, out := range p.Outputs {
+		main.Outputs[i].Attributes = p.attributes(out.Dims, false)
+	}
+	text, err := main.Builder.Build()
+	if err != nil {
+		return err
+	}
+	p.Text, err = locate(text, main.Statements, places)
+	return err
+}
+
+// attributes are the sharding of an array, where there are devices to split it over.
+func (p *Program) attributes(dims []int, sharded bool) map[string]any {
+	attributes := map[string]any{}
+	if p.Devices == 1 {
+		return attributes
+	}
+	axes := ""
+	for i := range dims {
+		axis := "{}"
+		if sharded && i == 0 {
+			axis = `{"` + meshAxis + `"}`
+		}
+		if i > 0 {
+			axes += ", "
+		}
+		axes += axis
+	}
+	attributes["sdy.sharding"] = attribute("#sdy.sharding<@mesh, [" + axes + "]>")
+	return attributes
+}
+
+// locate writes each statement's place behind it. Of a node that is several statements only the last one's place is
+// known: those before it have the same.
+func locate(text []byte, statements []*gostablehlo.Statement, places map[*gostablehlo.Value]string) (string, error) {
+	of := make([]string, len(statements)+1)
+	for i := len(statements) - 1; i >= 0; i-- {
+		of[i] = of[i+1]
+		if outputs := statements[i].Outputs; len(outputs) > 0 && places[outputs[0]] != "" {
+			of[i] = places[outputs[0]]
+		}
+	}
+	var located, one bytes.Buffer
+	for i, s := range statements {
+		one.Reset()
+		if err := s.Write(&one, gostablehlo.IndentationStep+gostablehlo.IndentationStep); err != nil {
+			return "", err
+		}
+		end := bytes.Index(text, one.Bytes()) + one.Len()
+		if end < one.Len() {
+			return "", fault.New(fault.Internal, "tracing: a statement is not in the text of its program: %s", one.Bytes())
+		}
+		located.Write(text[:end])
+		if of[i] != "" {
+			fmt.Fprintf(&located, " loc(%q)", of[i])
+		}
+		text = text[end:]
+	}
+	located.Write(text)
+	return located.String(), nil
+}

@@ -1,0 +1,106 @@
+// Axes: B batch (or a part of it), S sequence, K masked slots.
+package trainer
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"elektron/internal/stablehlo"
+	"elektron/model"
+)
+
+// BatchShape is the shape of a step's batch: rows over all devices, tokens of a row, masked slots of a row.
+type BatchShape struct{ B, S, K int }
+
+// StepProgram is a program of a training step and how often a step runs it.
+type StepProgram struct {
+	*stablehlo.Program
+	Runs int
+	// Resident are the bytes of state that lie on every device while it runs and that are no argument of it.
+	Resident int64
+}
+
+// Programs traces the training step for a number of devices: the state is aliased to the new state and each device has
+// all of it, the rows of the batch are split. Losses, clipping and noise are those of the whole batch, however many
+// devices there are. A step in one part is one program, train_step; one in several is gradient_of_part, which runs once
+// for each, and apply_gradient.
+func (o StepOptions) Programs(shape BatchShape, devices int) ([]StepProgram, error) {
+	s := &Step{StepOptions: o, weights: o.Model.Weights()}
+	n, parts := len(s.weights), max(1, o.Parts)
+	shape.B /= parts
+	trace := func(name string, runs int, inputs []stablehlo.Input, build func([]*graph.Node) []*graph.Node) (StepProgram, error) {
+		p, err := stablehlo.Trace(name, devices, inputs, build)
+		return StepProgram{Program: p, Runs: runs}, err
+	}
+	state, batch := s.stateInputs(), shape.inputs()
+	if parts == 1 {
+		train, err := trace("train_step", 1, join(aliased(state), batch, controlInputList()), s.buildTrain)
+		return []StepProgram{train}, err
+	}
+	part, err := trace("gradient_of_part", parts, join(state[:n], aliased(s.sumInputs()), batch, controlInputList(), totalInputList()), s.buildPart)
+	if err != nil {
+		return nil, err
+	}
+	for _, moment := range state[n:] {
+		part.Resident += moment.Bytes()
+	}
+	apply, err := trace("apply_gradient", 1, join(aliased(append(state, s.sumInputs()...)), controlInputList()), s.buildApply)
+	return []StepProgram{part, apply}, err
+}
+
+func join(lists ...[]stablehlo.Input) (all []stablehlo.Input) {
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// aliased lets the outputs of a program take over the memory of inputs, in order from the first one.
+func aliased(inputs []stablehlo.Input) []stablehlo.Input {
+	for i := range inputs {
+		inputs[i].Aliased = new(i)
+	}
+	return inputs
+}
+
+// stateInputs are the state's arrays.
+func (s *Step) stateInputs() []stablehlo.Input {
+	inputs := make([]stablehlo.Input, 0, slots*len(s.weights))
+	for _, suffix := range slotSuffix {
+		for _, w := range s.weights {
+			inputs = append(inputs, stablehlo.Input{Name: w.Name + suffix, DType: dtypes.Float32, Dims: w.Shape})
+		}
+	}
+	return inputs
+}
+
+// sumInputs are the arrays of zeroSums.
+func (s *Step) sumInputs() []stablehlo.Input {
+	inputs := make([]stablehlo.Input, 0, len(s.weights)+1)
+	for _, w := range s.weights {
+		inputs = append(inputs, stablehlo.Input{Name: w.Name + "#gradient", DType: dtypes.Float32, Dims: w.Shape})
+	}
+	return append(inputs, stablehlo.Input{Name: "statistics", DType: dtypes.Float32, Dims: []int{model.StatisticsSize}})
+}
+
+// inputs are the arrays of batchOf.
+func (b BatchShape) inputs() []stablehlo.Input {
+	rows := func(name string, t dtypes.DType, dims ...int) stablehlo.Input {
+		return stablehlo.Input{Name: name, DType: t, Dims: append([]int{b.B}, dims...), Sharded: true}
+	}
+	return []stablehlo.Input{
+		rows("ids", dtypes.Int32, b.S), rows("segment_ids", dtypes.Int32, b.S), rows("lengths", dtypes.Int32),
+		rows("masked_positions", dtypes.Int32, b.K), rows("masked_inputs", dtypes.Int32, b.K), rows("masked_weights", dtypes.Float32, b.K),
+	}
+}
+
+// controlInputList are the scalars of controlsOf.
+func controlInputList() []stablehlo.Input {
+	return []stablehlo.Input{{Name: "seed", DType: dtypes.Uint32}, {Name: "step", DType: dtypes.Uint32},
+		{Name: "learning_rate", DType: dtypes.Float32}, {Name: "discriminator_weight", DType: dtypes.Float32}}
+}
+
+// totalInputList are the scalars of totalsOf.
+func totalInputList() []stablehlo.Input {
+	return []stablehlo.Input{{Name: "first_row", DType: dtypes.Uint32}, {Name: "all_masked", DType: dtypes.Float32}, {Name: "all_tokens", DType: dtypes.Float32}}
+}

@@ -51,7 +51,7 @@ func newClassifier(backend compute.Backend, o programOptions) (*classifier, erro
 	if c.predict, err = graph.NewExec(backend, c.buildPredict); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "glue: prediction")
 	}
-	c.train, c.predict = c.train.WithName("finetune_step"), c.predict.WithName("predict")
+	c.train, c.predict = c.train.WithName("finetune_step").SetMaxCache(-1), c.predict.WithName("predict").SetMaxCache(-1) // a program a length
 	return c, nil
 }
 

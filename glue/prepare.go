@@ -15,7 +15,7 @@ import (
 type prepared struct {
 	train     *Batches
 	dev, test []*heldOut // the main dev split first; test splits of tasks that the model predicts too
-	lengths   []int      // of batches, in tokens
+	lengths   []int      // of training batches, in tokens
 	hash      string     // of what is trained on
 	notes     []string   // what a user should know
 }
@@ -76,19 +76,18 @@ func (p *prepared) hold(ctx context.Context, source *Source, split Split, tokeni
 	return nil
 }
 
-// sort chooses the lengths and makes batches.
+// sort chooses the lengths, by the training data alone, and makes batches.
 func (p *prepared) sort(train *Encoded, f *FinetuneConfig) (err error) {
-	held := slices.Concat(p.dev, p.test)
-	encoded := []*Encoded{train}
-	for _, h := range held {
-		encoded = append(encoded, h.encoded)
-	}
-	p.lengths = ChooseLengths(f.MaxSeqLen, f.Shapes, encoded...)
+	p.lengths = ChooseLengths(f.MaxSeqLen, f.Shapes, train)
 	if p.train, err = NewBatches(train, f.BatchSize, p.lengths); err != nil {
 		return err
 	}
-	for _, h := range held {
-		if h.batches, err = NewBatches(h.encoded, f.BatchSize, p.lengths); err != nil {
+	for _, held := range slices.Concat(p.dev, p.test) {
+		lengths := p.lengths
+		if longest := ChooseLengths(f.MaxSeqLen, 1, held.encoded)[0]; longest > lengths[len(lengths)-1] {
+			lengths = append(slices.Clone(lengths), longest)
+		}
+		if held.batches, err = NewBatches(held.encoded, f.BatchSize, lengths); err != nil {
 			return err
 		}
 	}

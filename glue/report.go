@@ -14,12 +14,17 @@ func (r *Results) Markdown() string {
 	fmt.Fprintf(&b, "# GLUE: %s\n\n", escaped(r.Model))
 	r.writeComparison(&b)
 	r.writeStatistics(&b)
+	r.writeSearch(&b)
 	r.writeRuns(&b)
 	if r.Submission != nil {
 		fmt.Fprintf(&b, "## Test predictions\n\n%s\n", bullets(r.Submission.Summary()))
 	}
-	if len(r.Notes) > 0 {
-		fmt.Fprintf(&b, "## Notes\n\n%s\n", bullets(r.Notes))
+	var notes []string
+	for _, t := range r.Tasks {
+		notes = append(notes, t.Notes...)
+	}
+	if len(notes) > 0 {
+		fmt.Fprintf(&b, "## Notes\n\n%s\n", bullets(notes))
 	}
 	return b.String()
 }
@@ -31,6 +36,7 @@ type compared struct {
 	metric     Metric
 	split      string
 	statistics Statistics
+	last       Statistics // of the last weights
 	ensemble   *Ensemble
 }
 
@@ -45,11 +51,20 @@ func (r *Results) comparedColumns() []compared {
 			}
 			s, ok := t.Statistics[split.Name][c.metric]
 			if t.Task == c.task && ok && s.Count > 0 {
-				columns = append(columns, compared{c.title, place, c.metric, split.Name, s, t.Ensemble})
+				columns = append(columns, compared{c.title, place, c.metric, split.Name, s, Summarize(t.lastRuns(), split.Name, c.metric), t.Ensemble})
 			}
 		}
 	}
 	return columns
+}
+
+// lastRuns are the runs as they would be had their last weights been taken.
+func (t *TaskResult) lastRuns() []Run {
+	runs := slices.Clone(t.Runs)
+	for i := range runs {
+		runs[i].Dev = map[string]Scores{t.Split: runs[i].Last}
+	}
+	return runs
 }
 
 // writeComparison writes the dev table. Averages are those of the columns that are there, in every row.
@@ -91,11 +106,26 @@ func (r *Results) writeComparison(b *strings.Builder) {
 		}
 		table.addScores(name, values, twoDigits, row.noAverage, row.which, "here")
 	}
+	r.addLast(&table, name, n, columns)
 	r.addEnsemble(&table, name, columns)
 	addPublished(&table, columns)
 	table.write(b)
+	b.WriteString("Where runs keep the weights of their best dev score (finetune.choose best), the upper rows are a little too good; the one " +
+		"after the last step is the official code's way to measure. ")
 	b.WriteString("Published rows are the sources' own figures, and where only some tasks were run their average is that of the same columns. " +
 		"Not all sources say which metric MRPC, QQP and STS-B have; the official ones are as in the heads of the columns.\n\n")
+}
+
+// addLast adds the row that may be compared with the official code's, if it is known.
+func (r *Results) addLast(table *markdownTable, name, n string, columns []compared) {
+	values := make([]float64, len(columns))
+	for i, c := range columns {
+		if c.last.Count == 0 {
+			return
+		}
+		values[i] = 100 * c.last.Median
+	}
+	table.addScores(name, values, twoDigits, false, "median of "+n+", each after its last step", "here")
 }
 
 // addEnsemble adds a row if every task has an ensemble.
@@ -176,9 +206,30 @@ func (r *Results) writeStatistics(b *strings.Builder) {
 	}
 }
 
+// writeSearch writes what grid searches found.
+func (r *Results) writeSearch(b *strings.Builder) {
+	table := markdownTable{head: []string{"Task", "Learning rate", "Epochs", "Runs", "Mean dev score", "Chosen"}}
+	for _, t := range r.Tasks {
+		if t.Search == nil {
+			continue
+		}
+		for _, p := range t.Search.Points {
+			chosen := ""
+			if p.Chosen {
+				chosen = "yes"
+			}
+			table.rows = append(table.rows, []string{escaped(t.Title), number(p.LearningRate), number(p.Epochs), strconv.Itoa(p.Runs), percent(p.Mean), chosen})
+		}
+	}
+	if len(table.rows) > 0 {
+		b.WriteString("## Search of learning rate and epochs\n\n")
+		table.write(b)
+	}
+}
+
 // writeRuns writes every run, degenerate and failed ones too.
 func (r *Results) writeRuns(b *strings.Builder) {
-	table := markdownTable{head: []string{"Task", "Seed", "Learning rate", "Epochs", "Steps", "Seconds", "Dev scores", "Remark"}}
+	table := markdownTable{head: []string{"Task", "Seed", "Learning rate", "Epochs", "Steps", "Best after", "Seconds", "Dev scores", "After the last step", "Remark"}}
 	for _, t := range r.Tasks {
 		for _, run := range t.Runs {
 			remark := escaped(run.Failure)
@@ -186,7 +237,7 @@ func (r *Results) writeRuns(b *strings.Builder) {
 				remark = "degenerate: the same output for every dev example"
 			}
 			table.rows = append(table.rows, []string{escaped(t.Title), strconv.FormatInt(run.Seed, 10), number(run.LearningRate), number(run.Epochs),
-				number(float64(run.Steps)), number(float64(int(run.Seconds + 0.5))), t.scoresOf(run.Dev), remark})
+				number(float64(run.Steps)), number(float64(run.Chosen)), number(float64(int(run.Seconds + 0.5))), t.scoresOf(run.Dev), t.lastOf(run), remark})
 		}
 	}
 	if len(table.rows) > 0 {
@@ -210,6 +261,14 @@ func (t *TaskResult) scoresOf(dev map[string]Scores) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// lastOf is the main metric of a run's last weights.
+func (t *TaskResult) lastOf(run Run) string {
+	if score, ok := run.Last[t.Metric]; ok {
+		return percent(score)
+	}
+	return ""
 }
 
 // title is the metric's name as a reader knows it.

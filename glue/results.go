@@ -23,7 +23,6 @@ type Results struct {
 	Weights    string        `json:"weights,omitempty"` // tells the model apart from others
 	Tasks      []*TaskResult `json:"tasks"`
 	Submission *Submission   `json:"submission,omitempty"`
-	Notes      []string      `json:"notes,omitempty"` // what a reader should know: files left out, rows left out
 }
 
 // TaskResult is what came out of a task.
@@ -38,6 +37,8 @@ type TaskResult struct {
 	Ensemble   *Ensemble                        `json:"ensemble,omitempty"`
 	Search     *Search                          `json:"search,omitempty"`
 	Runs       []Run                            `json:"runs"`
+	Notes      []string                         `json:"notes,omitempty"`    // what a reader should know: files and rows left out, another start
+	Settings   map[string]string                `json:"settings,omitempty"` // configuration keys by which it was trained
 }
 
 // Ensemble is the mean of the outputs of the best runs.

@@ -20,7 +20,7 @@ func runsOf(t *Task, split string, scores ...float64) []Run {
 		for _, m := range t.Metrics {
 			dev[m] = score
 		}
-		runs = append(runs, Run{Task: t.Name, Seed: int64(i + 1), LearningRate: 3e-4, Epochs: float64(t.Epochs), Steps: 100, Seconds: 12.6, Dev: map[string]Scores{split: dev}})
+		runs = append(runs, Run{Task: t.Name, Seed: int64(i + 1), LearningRate: 3e-4, Epochs: float64(t.Epochs), Steps: 100, Chosen: 50, Seconds: 12.6, Dev: map[string]Scores{split: dev}, Last: dev})
 	}
 	return runs
 }
@@ -107,12 +107,14 @@ func allResults() *Results {
 
 func TestMarkdown(t *testing.T) {
 	all := allResults().Markdown()
-	few := &Results{Model: "small", Notes: []string{"MNLI: dev_mismatched.tsv is not there"}, Submission: &Submission{Missing: []string{"AX.tsv"}}}
+	few := &Results{Model: "small", Submission: &Submission{Missing: []string{"AX.tsv"}}}
 	own := &Task{Name: "mine", Title: "mine", Metrics: []Metric{F1, Accuracy}, Labels: []string{"a", "b"}, Splits: []Split{{Name: "dev", Role: Dev}}}
 	runs := runsOf(tasks[0], "dev", 0.4, 0)
 	runs[1].Degenerate = true
 	runs = append(runs, Run{Task: "cola", Seed: 3, Failure: "loss is\nNaN"})
 	few.Tasks = append(few.Tasks, NewTaskResult(tasks[0], runs), NewTaskResult(tasks[3], runsOf(tasks[3], "dev", 0.8)), NewTaskResult(own, runsOf(own, "dev", 0.3)))
+	few.Tasks[0].Notes = []string{"MNLI: dev_mismatched.tsv is not there"}
+	few.Tasks[1].Search = &Search{Points: []SearchPoint{{LearningRate: 1e-4, Epochs: 3, Runs: 2, Mean: 0.71}, {LearningRate: 3e-4, Epochs: 3, Runs: 2, Mean: 0.8, Chosen: true}}}
 	few.Tasks[0].Ensemble = &Ensemble{Seeds: []int64{1, 2}, Dev: map[string]Scores{"dev": {Matthews: 0.41}}}
 	cases := []struct{ name, text, want string }{
 		{"head of all", all, "| Model | CoLA (Matthews) | SST-2 (accuracy) | MRPC (accuracy) | STS-B (Spearman) | QQP (accuracy) | MNLI-m (accuracy) | QNLI (accuracy) | RTE (accuracy) | Average | Which run | Source |\n"},
@@ -123,16 +125,18 @@ func TestMarkdown(t *testing.T) {
 		{"the paper's average", all, "| 85.1 | median of 10 | Clark"},
 		{"mismatched", all, "| MNLI | dev_mismatched | accuracy | 3 | 44.00 | 44.00 | 0.00 | 0.00 | 44.00 (1) | 0 | 0 |"},
 		{"WNLI is not compared, but there", all, "| WNLI | dev | accuracy | 3 |"},
-		{"two metrics", all, "| MRPC | 1 | 0.0003 | 3 | 100 | 13 | accuracy 52.00, F1 52.00 |  |"},
+		{"two metrics", all, "| MRPC | 1 | 0.0003 | 3 | 100 | 50 | 13 | accuracy 52.00, F1 52.00 | 52.00 |  |"},
 		{"head of a few", few.Markdown(), "| Model | CoLA (Matthews) | STS-B (Spearman) | Average of these 2 |"},
 		{"average of a few", few.Markdown(), "| **small** | 20.00 | 80.00 | 50.00 | median of 1 to 2 | here |"},
 		{"published of a few", few.Markdown(), "| ELECTRA-small, official code on OpenWebText, 1M steps | 56.8 | 86.8 | 71.80 |"},
 		{"one run has no deviation", few.Markdown(), "| STS-B | dev | Spearman | 1 | 80.00 | 80.00 | – | – | 80.00 (1) | 0 | 0 |"},
-		{"degenerate", few.Markdown(), "| CoLA | 2 | 0.0003 | 3 | 100 | 13 | Matthews 0.00, accuracy 0.00 | degenerate: the same output for every dev example |"},
-		{"failed", few.Markdown(), "| CoLA | 3 |  |  |  |  |  | loss is NaN |"},
+		{"degenerate", few.Markdown(), "| CoLA | 2 | 0.0003 | 3 | 100 | 50 | 13 | Matthews 0.00, accuracy 0.00 | 0.00 | degenerate: the same output for every dev example |"},
+		{"failed", few.Markdown(), "| CoLA | 3 |  |  |  |  |  |  |  | loss is NaN |"},
 		{"failed is counted", few.Markdown(), "| 40.00 (1) | 1 | 1 |"},
 		{"own task", few.Markdown(), "| mine | dev | F1 | 1 | 30.00 |"},
 		{"submission", few.Markdown(), "- the server also wants AX.tsv"},
+		{"after the last step", all, "| 55.50 | median of 3, each after its last step | here |"},
+		{"search", few.Markdown(), "| STS-B | 0.0001 | 3 | 2 | 71.00 |  |\n| STS-B | 0.0003 | 3 | 2 | 80.00 | yes |"},
 		{"notes", few.Markdown(), "- MNLI: dev_mismatched.tsv is not there\n"},
 	}
 	for _, c := range cases {
@@ -148,7 +152,7 @@ func TestMarkdown(t *testing.T) {
 		t.Errorf("no %q in\n%s", want, few.Markdown())
 	}
 	for _, line := range strings.Split(all, "\n") {
-		if bars := strings.Count(line, "|") - strings.Count(line, `\|`); bars != 0 && bars != 9 && bars != 12 && bars != 13 {
+		if bars := strings.Count(line, "|") - strings.Count(line, `\|`); bars != 0 && bars != 11 && bars != 12 && bars != 13 {
 			t.Errorf("a row of %d cells: %s", bars-1, line)
 		}
 	}

@@ -36,10 +36,10 @@ func (s *session) task(ctx context.Context, j *job) error {
 	if r.data, err = prepare(ctx, j, s.tokenizer); err != nil {
 		return err
 	}
-	for _, note := range r.data.notes {
+	j.notes = append(j.notes, r.data.notes...)
+	for _, note := range j.notes {
 		s.say("note: %s", note)
 	}
-	s.results.Notes = append(s.results.Notes, r.data.notes...)
 	if r.classifier, err = s.classifier(j.task, &j.recipe); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *session) task(ctx context.Context, j *job) error {
 	if err := r.seeds(ctx, best, s.config.Run.Seeds); err != nil {
 		return err
 	}
-	if err := r.conclude(ctx); err != nil || !j.isSource {
+	if err := r.conclude(ctx, best); err != nil || !j.isSource {
 		return err
 	}
 	return r.becomeStart()
@@ -94,7 +94,7 @@ func (r *runs) run(ctx context.Context, p point, number, of int) (*record, error
 	found.Settings = settings
 	r.keep(found, weights)
 	r.say("%s: %s", title, found.Run.summary(r.job.task))
-	return found, r.store.save(ctx, path, found)
+	return found, r.store.save(context.WithoutCancel(ctx), path, found) // also when a signal came just now
 }
 
 func (r *runs) attempt() *attempt {
@@ -115,15 +115,20 @@ func (r *runs) score(found *record) float64 {
 
 // settings are all that the result of a run depends on.
 func (r *runs) settings(p point) map[string]string {
+	values := r.recipe(p)
+	maps.Copy(values, map[string]string{
+		"the start": r.start.name, "the model": fmt.Sprintf("%+v", r.encoder), "run.dtype": r.config.Run.DType,
+		"the vocabulary": r.model.Vocabulary.Hash(), "how text is normalised": fmt.Sprintf("%+v", r.model.Text),
+		"the training data": r.data.hash, "the dev set": r.data.dev[0].hash, "the lengths of batches": fmt.Sprint(r.data.lengths),
+		"the seed": strconv.FormatInt(p.seed, 10)})
+	return values
+}
+
+// recipe are the configuration keys by which the task is trained, with their values.
+func (r *runs) recipe(p point) map[string]string {
 	f := r.job.recipe
 	f.LR, f.Epochs = p.lr, p.epochs
-	values := map[string]string{
-		"the start": r.start.name, "the vocabulary": r.model.Vocabulary.Hash(), "run.dtype": r.config.Run.DType,
-		"the training data": r.data.hash, "the dev set": r.data.dev[0].hash, "the seed": strconv.FormatInt(p.seed, 10),
-		"how text is normalised": fmt.Sprintf("%+v", r.model.Text),
-		"the model":              fmt.Sprintf("%+v", r.encoder),
-		"the lengths of batches": fmt.Sprint(r.data.lengths),
-	}
+	values := map[string]string{}
 	for section, config := range map[string]any{"finetune.": &f, "optim.": &r.config.Optim} {
 		for _, key := range settings.New(config).Keys() {
 			values[section+key.Name] = key.Value
@@ -133,9 +138,9 @@ func (r *runs) settings(p point) map[string]string {
 }
 
 // conclude puts the runs into the results and writes the predictions of the best ones.
-func (r *runs) conclude(ctx context.Context) error {
+func (r *runs) conclude(ctx context.Context, p point) error {
 	result := NewTaskResult(r.job.task, r.made())
-	result.Search = r.search
+	result.Search, result.Notes, result.Settings = r.search, r.job.notes, r.recipe(p)
 	best := r.best(r.config.Run.Ensemble)
 	if len(best) > 1 {
 		var err error

@@ -57,25 +57,34 @@ func FineTune(ctx context.Context, c *Config, s *settings.Settings, progress, re
 	session := &session{config: c, store: store{c.Run.Out}, progress: progress,
 		classifiers: map[programOptions]*classifier{}, starts: map[string]start{}}
 	defer session.close()
-	if err := session.loadModel(); err != nil {
+	err := session.all(ctx, s, results)
+	if errors.Is(err, context.Canceled) {
+		return fault.New(fault.Preempted, "glue: stopped by a signal; runs that were finished are kept: run the same command again to go on")
+	}
+	return err
+}
+
+// all does what there is to do, in the order in which things can go wrong cheaply.
+func (s *session) all(ctx context.Context, written *settings.Settings, results io.Writer) error {
+	if err := s.loadModel(); err != nil {
 		return err
 	}
-	jobs, notes, err := plan(ctx, c, session.encoder.HiddenSize)
+	jobs, err := plan(ctx, s.config, &s.encoder)
 	if err != nil {
 		return err
 	}
-	if err := session.open(ctx, s, notes); err != nil {
+	if err := s.open(ctx, written); err != nil {
 		return err
 	}
 	for _, j := range jobs {
-		if err := session.task(ctx, j); err != nil {
+		if err := s.task(ctx, j); err != nil {
 			return err
 		}
-		if err := session.results.Write(ctx, c.Run.Out); err != nil { // what there is, should the process end
+		if err := s.results.Write(ctx, s.config.Run.Out); err != nil { // what there is, should the process end
 			return err
 		}
 	}
-	return session.finish(ctx, results)
+	return s.finish(ctx, results)
 }
 
 func (s *session) say(format string, args ...any) {
@@ -99,9 +108,6 @@ func (s *session) loadModel() (err error) {
 	if s.encoder, weights, err = s.model.Config.Alone(s.model.Weights); err != nil {
 		return fault.Wrap(fault.Data, err, "glue: %s", s.model.Path)
 	}
-	if longest := s.config.Finetune.MaxSeqLen; longest > s.encoder.MaxPositions {
-		return fault.New(fault.Usage, "glue: finetune.max_seq_len (--max-seq-len) is %d, but the model has %d positions", longest, s.encoder.MaxPositions)
-	}
 	name := "the model " + hashOfWeights(weights)
 	if r.FromScratch {
 		name, weights = "random weights", nil
@@ -121,16 +127,13 @@ func hashOfWeights(weights map[string][]float32) string {
 }
 
 // open takes the output folder and the device.
-func (s *session) open(ctx context.Context, written *settings.Settings, notes []string) (err error) {
+func (s *session) open(ctx context.Context, written *settings.Settings) (err error) {
 	r := &s.config.Run
 	name := s.model.Path
 	if r.FromScratch {
 		name += " (its shape; random weights)"
 	}
-	s.results = &Results{Model: name, Weights: s.starts[""].name, Notes: notes}
-	for _, note := range notes {
-		s.say("note: %s", note)
-	}
+	s.results = &Results{Model: name, Weights: s.starts[""].name}
 	if !blob.IsRemote(r.Out) {
 		if s.lock, err = checkpoint.LockDir(r.Out); err != nil {
 			return err
@@ -191,8 +194,10 @@ func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 
 // finish writes the zip and the results and shows the table.
 func (s *session) finish(ctx context.Context, out io.Writer) (err error) {
-	if s.results.Submission, err = WriteSubmission(ctx, s.config.Run.Out); err != nil {
-		return err
+	if slices.ContainsFunc(s.results.Tasks, func(t *TaskResult) bool { return slices.Contains(taskNames(), t.Task) }) {
+		if s.results.Submission, err = WriteSubmission(ctx, s.config.Run.Out); err != nil {
+			return err
+		}
 	}
 	if err := s.results.Write(ctx, s.config.Run.Out); err != nil {
 		return err

@@ -119,7 +119,7 @@ func (w *Writer) write(b []byte) {
 }
 
 func (w *Writer) storage(err error) error {
-	return fault.Wrap(fault.Storage, err, "shard: %s: cannot be written", w.path)
+	return fault.Wrap(fault.Storage, err, "shard") // which the cause names
 }
 
 // NumTokens is the number of tokens written so far: builders start the next shard by it.

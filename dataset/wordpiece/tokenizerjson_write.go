@@ -30,7 +30,7 @@ func (v *Vocabulary) SaveHF(folder string, o Options, maxLength int) error {
 		}
 		path := filepath.Join(folder, name)
 		if err := blob.WriteFile(path, text.Bytes()); err != nil {
-			return fault.Wrap(fault.Storage, err, "wordpiece: writing %s", path)
+			return fault.Wrap(fault.Storage, err, "wordpiece: writing the tokenizer")
 		}
 	}
 	return nil

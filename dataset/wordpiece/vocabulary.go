@@ -127,7 +127,7 @@ func Parse(name string, data []byte) (*Vocabulary, error) {
 
 // Save writes vocab.txt, one token a line. The file appears whole or not at all.
 func (v *Vocabulary) Save(path string) error {
-	return fault.Wrap(fault.Storage, blob.WriteFile(path, v.Text()), "wordpiece: writing the vocabulary to %s", path)
+	return fault.Wrap(fault.Storage, blob.WriteFile(path, v.Text()), "wordpiece: writing the vocabulary")
 }
 
 // Text is the content of vocab.txt: one token a line.

@@ -10,7 +10,7 @@ import (
 
 // Plan is what a run would be, by arithmetic alone: no device and no network is touched. Sizes are in bytes,
 // times in seconds or, where the name says so, hours. Keys whose value only a compiler for the device can give
-// are null.
+// are null until AddTopology.
 type Plan struct {
 	Preset    string           `json:"preset"`
 	Recipe    string           `json:"recipe"`
@@ -25,11 +25,13 @@ type Plan struct {
 
 	FLOPsPerStep    float64  `json:"flops_per_step"`   // in phase 1
 	EstimatedCycles *int64   `json:"estimated_cycles"` // of a step, by the compiler
-	EstimatedStep   *float64 `json:"estimated_step_s"` // in phase 1, at the speed that was given
-	MFU             *float64 `json:"mfu"`              // in phase 1, given or at the speed that was given
-	Hours           *float64 `json:"hours"`            // of all steps, at the speed that was given
+	EstimatedStep   *float64 `json:"estimated_step_s"` // in phase 1, by the compiler or at the speed that was given
+	MFU             *float64 `json:"mfu"`              // in phase 1, given or at that speed
+	Hours           *float64 `json:"hours"`            // of all steps, at that speed
 	HBM             PlanHBM  `json:"hbm"`
-	Fits            *bool    `json:"fits"`
+	Fits            *bool    `json:"fits"` // all phases
+
+	Topology *PlanTopology `json:"topology"`
 }
 
 // PlanPhase is one phase of a run.

@@ -127,7 +127,8 @@ func TestPlanRefusals(t *testing.T) {
 		args, says string
 		code       int
 	}{
-		{"--topology v5e:2x2", "not there yet", 2},
+		{"--topology v5e:2x2 --mfu 0.4", "leave out --mfu", 2},
+		{"--hlo step.hlo", "--topology", 2},
 		{"--mfu 0.4", "--peak-tflops", 2},
 		{"--mfu 40 --peak-tflops 197", "at most 1", 2},
 		{"--mfu -1 --peak-tflops 197", "must be positive", 2},

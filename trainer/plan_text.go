@@ -26,6 +26,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 	t.Flush()
 	p.writeWork(w)
 	p.writeMemory(w)
+	if p.Topology != nil {
+		return p.writeTopology(w)
+	}
 	return p.writeTime(w)
 }
 
@@ -57,7 +60,7 @@ func (p *Plan) writeMemory(w io.Writer) {
 
 func (p *Plan) writeTime(w io.Writer) error {
 	if p.Hours == nil {
-		_, err := fmt.Fprintln(w, "\ntime: give --tokens-per-s, or --mfu and --peak-tflops")
+		_, err := fmt.Fprintln(w, "\ntime: give --topology, --tokens-per-s, or --mfu and --peak-tflops")
 		return err
 	}
 	mfu := ""

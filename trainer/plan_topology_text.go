@@ -1,0 +1,52 @@
+package trainer
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// writeTopology shows what the compiler says.
+func (p *Plan) writeTopology(w io.Writer) error {
+	t := p.Topology
+	fmt.Fprintf(w, "\n%s: %d devices (%s), hosts: %d; %.3g GHz and %.4g TFLOP/s in bfloat16 each\n", t.Name, t.Devices, t.Kind, t.Hosts, t.Clock/1e9, t.PeakFLOPs/1e12)
+	if !*p.Fits {
+		need := ""
+		if p.HBM.Peak != nil {
+			need = fmt.Sprintf(" (phase 1 needs %.3f GB)", gigabytes(p.HBM.Peak))
+		}
+		_, err := fmt.Fprintf(w, "does not fit into a device's %.3f GB%s; %s\n", gigabytes(p.HBM.Limit), need, p.advice())
+		return err
+	}
+	fmt.Fprintf(w, "fits: of a device's %.3f GB the step takes %.3f GB (arguments %.3f, of which aliased %.3f; temporaries %.3f)\n",
+		gigabytes(p.HBM.Limit), gigabytes(p.HBM.Peak), gigabytes(p.HBM.Arguments), gigabytes(p.HBM.Aliased), gigabytes(p.HBM.Temporaries))
+	fmt.Fprintf(w, "a device and step: %.4g M cycles, %.3g FLOPs, %.3g bytes accessed (compiled in %.0f s)\n", float64(*p.EstimatedCycles)/1e6, t.FLOPs, t.Bytes, t.Compile)
+	if t.UncountedLoops > 0 {
+		fmt.Fprintf(w, "%d loops count once: it is not known how often they go round\n", t.UncountedLoops)
+	}
+	fmt.Fprintln(w, "\nshare of the cycles")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range t.Shares {
+		fmt.Fprintf(table, "  %5.1f %%\t%.3f M\t%s\n", 100*s.Share, float64(s.Cycles)/1e6, s.Name)
+	}
+	table.Flush()
+	fmt.Fprintln(w, "\ncostliest operations")
+	for _, o := range t.Costliest {
+		fmt.Fprintf(table, "  %5.1f %%\t%s\t%s\t%s\n", 100*o.Share, o.Name, shortened(o.Shape), o.Place)
+	}
+	table.Flush()
+	_, err := fmt.Fprintf(w, "\nestimated: a step of phase 1 %.4g s, %.4g tokens/s, MFU %.3g by useful FLOPs; %.4g hours in all\n",
+		*p.EstimatedStep, t.TokensPerS, *p.MFU, *p.Hours)
+	return err
+}
+
+func gigabytes(n *int64) float64 { return float64(*n) / 1e9 }
+
+// shortened cuts the shapes of fusions with many results.
+func shortened(shape string) string {
+	const longest = 60
+	if len(shape) <= longest {
+		return shape
+	}
+	return shape[:longest-3] + "..."
+}

@@ -59,7 +59,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown activation", []string{"--set", "model.activation=sine"}, 2, "known: gelu, gelu_new"},
 		{"more masked slots than tokens", []string{"--set", "data.mask_prob=0.9", "--seq-len", "12"}, 2, "16 masked slots"},
 		{"second phase as long as the run", []string{"--steps", "5", "--set", "phase2.steps=5"}, 2, "phase2.steps"},
-		{"plan for a topology", []string{"plan", "--topology", "v5e:2x2"}, 2, "not there yet"},
+		{"plan at two speeds", []string{"plan", "--tokens-per-s", "5", "--mfu", "0.4", "--peak-tflops", "1"}, 2, "give one of them"},
 		{"no such data", []string{"--platform=go", out, "--data", filepath.Join(folder, "nowhere")}, 2, "nowhere"},
 		{"folder without text", []string{"--platform=go", out, "--data", filepath.Join(folder, "hollow")}, 65, "hollow"},
 		{"empty text", []string{"--platform=go", out, "--data", empty}, 65, "empty"},

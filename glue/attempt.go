@@ -68,6 +68,7 @@ func (a *attempt) finetune(ctx context.Context, p point, from start) (*record, m
 		a.run.Failure, a.run.Dev, a.run.Last = err.Error(), nil, nil
 		err = nil
 	}
+	a.run.Loss = finite(a.run.Loss)
 	r.Run = a.run
 	return r, chosen, err
 }

@@ -24,7 +24,7 @@ type FinetuneConfig struct {
 	LayerDecayVariant string  `yaml:"layer_decay_variant" doc:"correct: the top layer has the factor once; official: twice, as in the published code" oneof:"correct,official"`
 	Loss              string  `yaml:"loss" doc:"over a batch: mean, or sum as in the published code" oneof:"mean,sum"`
 	Dropout           float64 `yaml:"dropout" doc:"of hidden states, attention probabilities and the head's input"`
-	MaxSeqLen         int     `yaml:"max_seq_len" doc:"tokens of an example; longer ones are cut, the longer text of a pair first"`
+	MaxSeqLen         int     `yaml:"max_seq_len" doc:"tokens of an example; longer ones are cut, the longer text of a pair first; 0 takes 128, or what the model has positions for"`
 	Shapes            int     `yaml:"shapes" doc:"sequence lengths that examples are padded to, at most; each is a program to compile"`
 	DoubleUnordered   bool    `yaml:"double_unordered" doc:"train on both orders of a pair where the task is symmetric (MRPC, STS-B)"`
 	EvalsPerEpoch     int     `yaml:"evals_per_epoch" doc:"evaluations on the dev set in an epoch; there is always one after the last step"`
@@ -70,7 +70,7 @@ const (
 // bias correction, and no weight decay.
 func Defaults() Config {
 	return Config{
-		Finetune: FinetuneConfig{BatchSize: 32, Warmup: 0.1, LayerDecayVariant: "correct", Loss: "mean", Dropout: 0.1, MaxSeqLen: 128,
+		Finetune: FinetuneConfig{BatchSize: 32, Warmup: 0.1, LayerDecayVariant: "correct", Loss: "mean", Dropout: 0.1,
 			Shapes: DefaultShapes, DoubleUnordered: true, EvalsPerEpoch: 2, Choose: chooseBest},
 		Optim: optimizer.Config{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, ClipNorm: 1},
 		Sweep: SweepConfig{Seeds: 1},
@@ -122,7 +122,7 @@ func (f *FinetuneConfig) check(p *settings.Problems, prefix string) {
 	check(f.Warmup >= 0 && f.Warmup <= 1, "warmup", f.Warmup, "it is a share of the steps, from 0 to 1")
 	check(f.LayerDecay >= 0 && f.LayerDecay <= 1, "layer_decay", f.LayerDecay, "it must lie between 0 and 1")
 	check(f.Dropout >= 0 && f.Dropout < 1, "dropout", f.Dropout, "it must be in [0, 1)")
-	check(f.MaxSeqLen >= shortest, "max_seq_len", f.MaxSeqLen, "each text of a pair needs a token: at least 5")
+	check(f.MaxSeqLen == 0 || f.MaxSeqLen >= shortest, "max_seq_len", f.MaxSeqLen, "each text of a pair needs a token: at least 5")
 	check(f.Shapes >= 1, "shapes", f.Shapes, "it must be at least 1")
 	check(f.EvalsPerEpoch >= 1, "evals_per_epoch", f.EvalsPerEpoch, "it must be at least 1")
 	check(f.TrainRows >= 0, "train_rows", f.TrainRows, "it must not be negative")

@@ -84,7 +84,7 @@ func (p *planning) add(ctx context.Context, t *Task) error {
 	if err != nil {
 		return err
 	}
-	j := &job{task: t, source: source, recipe: p.recipes[t.Name].resolved(t, p.encoder.HiddenSize), notes: source.Warnings()}
+	j := &job{task: t, source: source, recipe: p.recipes[t.Name].resolved(t, p.encoder), notes: source.Warnings()}
 	if longest := j.recipe.MaxSeqLen; longest > p.encoder.MaxPositions {
 		return fault.New(fault.Usage, "glue: %s: finetune.max_seq_len (--max-seq-len) is %d, but the model has %d positions", t.Name, longest, p.encoder.MaxPositions)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"elektron/internal/fault"
 	"elektron/internal/settings"
+	"elektron/model"
 )
 
 // bySize are the values that depend on the width of the model: the rates and decays of ELECTRA's table 7, and the
@@ -24,6 +25,9 @@ var bySize = []struct {
 	{1 << 30, 5e-5, 0.9, []float64{3e-5, 5e-5, 1e-4}},
 }
 
+// usualSeqLen is the official code's length of examples, in tokens.
+const usualSeqLen = 128
+
 // sizeOf is the place in bySize of a model.
 func sizeOf(hidden int) int {
 	place := 0
@@ -34,8 +38,11 @@ func sizeOf(hidden int) int {
 }
 
 // resolved is the recipe for a task and a model in which no value is left open.
-func (f FinetuneConfig) resolved(t *Task, hidden int) FinetuneConfig {
-	size := bySize[sizeOf(hidden)]
+func (f FinetuneConfig) resolved(t *Task, m *model.Config) FinetuneConfig {
+	size := bySize[sizeOf(m.HiddenSize)]
+	if f.MaxSeqLen == 0 {
+		f.MaxSeqLen = min(usualSeqLen, m.MaxPositions)
+	}
 	if f.LR == 0 {
 		f.LR = size.lr
 	}

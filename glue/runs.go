@@ -37,6 +37,9 @@ func (s *session) task(ctx context.Context, j *job) error {
 		return err
 	}
 	j.notes = append(j.notes, r.data.notes...)
+	if longest := r.data.lengths[len(r.data.lengths)-1]; s.model.SeqLen > 0 && longest > s.model.SeqLen {
+		j.notes = append(j.notes, fmt.Sprintf("%s: examples have up to %d tokens, but the model was pre-trained on %d at most: it has learnt nothing of later positions", j.task.Title, longest, s.model.SeqLen))
+	}
 	for _, note := range j.notes {
 		s.say("note: %s", note)
 	}

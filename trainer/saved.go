@@ -21,6 +21,7 @@ import (
 type Model struct {
 	Path       string // the checkpoint or folder that was read
 	Step       int64
+	SeqLen     int // tokens of the longest examples that it was trained on; 0 where nobody says
 	Config     model.Config
 	Weights    map[string][]float32  // by name, row-major
 	Vocabulary *wordpiece.Vocabulary // nil where none lies beside the model
@@ -81,6 +82,7 @@ func loadCheckpoint(path, vocabulary string) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Path: saved.path, Step: saved.state.Step, Config: saved.meta.Config.Model, run: &saved.meta.Config, Warnings: warnings}
+	m.SeqLen = m.run.longest(m.Step)
 	if err := m.Config.Validate(); err != nil {
 		return nil, fault.New(fault.Data, "trainer: %s: %v", saved.path, err)
 	}
@@ -130,6 +132,14 @@ func openCheckpoint(path string) (saved *savedRun, warnings []string, err error)
 	}
 	saved, err = parseSaved(state, path)
 	return saved, nil, err
+}
+
+// longest is the length of the longest examples in a run's first steps, in tokens.
+func (c *Config) longest(steps int64) int {
+	if c.Phase2.Steps > 0 && steps > c.Run.Steps-c.Phase2.Steps {
+		return max(c.Data.SeqLen, c.Phase2.SeqLen)
+	}
+	return c.Data.SeqLen
 }
 
 // runFolder is where the run of a checkpoint lies: RUN/checkpoints/step-00000001.

@@ -106,11 +106,11 @@ func build(ctx context.Context, a *arguments, rest []string, out io.Writer) erro
 	if err := folder.Publish(); err != nil {
 		return err
 	}
-	if *jobopts.Async {
-		_, err := fmt.Fprintf(out, "the job has begun; %s is complete when it holds manifest.json\n", a.out)
+	m, err := dataset.ReadManifest(ctx, a.out)
+	if fault.KindOf(err) == fault.Data && blob.IsRemote(a.out) { // --async, --dry_run
+		_, err := fmt.Fprintf(out, "the runner did not wait for the job: %s is complete when it holds manifest.json\n", a.out)
 		return err
 	}
-	m, err := dataset.ReadManifest(ctx, a.out)
 	if err != nil {
 		return err
 	}

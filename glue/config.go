@@ -35,7 +35,7 @@ type FinetuneConfig struct {
 
 // SweepConfig is the grid of --sweep.
 type SweepConfig struct {
-	LR     []string `yaml:"lr" doc:"learning rates; empty takes those that ELECTRA's authors searched for the model's size"`
+	LR     []string `yaml:"lr" doc:"learning rates; empty takes three or four around the recipe's for the model's size"`
 	Epochs []string `yaml:"epochs" doc:"numbers of epochs; empty takes 3 and 10"`
 	Seeds  int      `yaml:"seeds" doc:"runs at each point of the grid"`
 }

@@ -12,8 +12,8 @@ import (
 	"elektron/model"
 )
 
-// bySize are the values that depend on the width of the model: the rates and decays of ELECTRA's table 7, and the
-// learning rates that its authors searched (appendix B; for large, the neighbours of theirs).
+// bySize are the values that depend on the width of the model: the rates and decays of ELECTRA's table 7, and learning
+// rates around them for a search.
 var bySize = []struct {
 	upTo   int // hidden size
 	lr     float64

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 	"elektron/model"
 	"elektron/model/hf"
@@ -38,7 +38,7 @@ func Export(m *Model, out string, say io.Writer) error {
 			}
 		}
 		card := filepath.Join(folder, "README.md")
-		if err := renameio.WriteFile(card, []byte(m.card(filepath.Base(folder))), 0o644); err != nil {
+		if err := blob.WriteFile(card, []byte(m.card(filepath.Base(folder)))); err != nil {
 			return fault.Wrap(fault.Storage, err, "trainer: writing %s", card)
 		}
 	}

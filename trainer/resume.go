@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"elektron/dataset"
 	"elektron/dataset/corpus"
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 	"elektron/internal/settings"
 	"elektron/trainer/checkpoint"
@@ -101,13 +101,9 @@ func (r *run) writeConfig(s *settings.Settings) error {
 
 func writeSettings(folder string, s *settings.Settings) error {
 	path := filepath.Join(folder, "config.yaml")
-	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
-	if err != nil {
-		return fault.Wrap(fault.Storage, err, "trainer: writing %s", path)
+	var text bytes.Buffer
+	if err := s.Write(&text); err != nil {
+		return fault.Wrap(fault.Internal, err, "trainer: writing %s", path)
 	}
-	defer out.Cleanup()
-	if err := s.Write(out); err != nil {
-		return fault.Wrap(fault.Storage, err, "trainer: writing %s", path)
-	}
-	return fault.Wrap(fault.Storage, out.CloseAtomicallyReplace(), "trainer: writing %s", path)
+	return fault.Wrap(fault.Storage, blob.WriteFile(path, text.Bytes()), "trainer: writing %s", path)
 }

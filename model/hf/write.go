@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 	"elektron/model"
 	"elektron/model/hf/safetensors"
@@ -61,7 +60,7 @@ func write(folder string, config *folderConfig, tensors []safetensors.Tensor) er
 		return fault.Wrap(fault.Internal, err, "hf")
 	}
 	path := filepath.Join(folder, configName)
-	return fault.Wrap(fault.Storage, renameio.WriteFile(path, append(text, '\n'), 0o644), "hf: writing %s", path)
+	return fault.Wrap(fault.Storage, blob.WriteFile(path, append(text, '\n')), "hf: writing %s", path)
 }
 
 // verify reads a folder and compares it with what it ought to hold.

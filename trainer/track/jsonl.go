@@ -7,8 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/google/renameio/v2"
-
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -63,7 +62,7 @@ func keepUpTo(path string, step int64) error {
 	if dropped == 0 && info.Size() == int64(kept.Len()) {
 		return nil
 	}
-	return renameio.WriteFile(path, kept.Bytes(), 0o644)
+	return blob.WriteFile(path, kept.Bytes())
 }
 
 // ReadMetrics reads a metrics.jsonl. A torn last line, as a killed process leaves it, is left out; any other line that is no

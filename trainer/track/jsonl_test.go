@@ -129,8 +129,13 @@ func TestKilledWhileLogging(t *testing.T) {
 		if err := command.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(trial*7+10)*time.Millisecond, func() { command.Process.Kill() })
-		said, _ := io.ReadAll(output)
+		first := make([]byte, 1) // the child is under way
+		if _, err := output.Read(first); err != nil {
+			t.Fatalf("trial %d: the child said nothing: %v", trial, err)
+		}
+		timer := time.AfterFunc(time.Duration(trial*7)*time.Millisecond, func() { command.Process.Kill() })
+		rest, _ := io.ReadAll(output)
+		said := append(first, rest...)
 		command.Wait()
 		timer.Stop()
 		told, logged := strings.Count(string(said), "\n"), len(readSteps(t, path))

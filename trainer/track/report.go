@@ -8,8 +8,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/google/renameio/v2"
-
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -116,7 +115,7 @@ func (r *Report) write() error {
 	if err := pageTemplate.Execute(&out, p); err != nil {
 		return fault.Wrap(fault.Internal, err, "track: report")
 	}
-	err = renameio.WriteFile(r.path, out.Bytes(), 0o644)
+	err = blob.WriteFile(r.path, out.Bytes())
 	return fault.Wrap(fault.Storage, err, "track: cannot write %s", r.path)
 }
 

@@ -1,11 +1,11 @@
 package safetensors
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 
-	"github.com/google/renameio/v2"
-
+	"elektron/internal/blob"
 	"elektron/internal/fault"
 )
 
@@ -16,11 +16,11 @@ func Write(path string, f *File) error {
 	if err != nil {
 		return err
 	}
-	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	out, err := blob.Create(context.Background(), path)
 	if err != nil {
 		return fault.Wrap(fault.Storage, err, "safetensors: writing %s", path)
 	}
-	defer out.Cleanup()
+	defer out.Abort()
 	if _, err := out.Write(header); err != nil {
 		return fault.Wrap(fault.Storage, err, "safetensors: writing %s", path)
 	}
@@ -29,7 +29,7 @@ func Write(path string, f *File) error {
 			return fault.Wrap(fault.Storage, err, "safetensors: writing %s", path)
 		}
 	}
-	return fault.Wrap(fault.Storage, out.CloseAtomicallyReplace(), "safetensors: writing %s", path)
+	return fault.Wrap(fault.Storage, out.Close(), "safetensors: writing %s", path)
 }
 
 // header is everything before the numbers.

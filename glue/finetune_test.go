@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"elektron/internal/fault"
 	"elektron/model"
+	"elektron/trainer"
 )
 
 // TestLearns fine-tunes two seeds on a task that can be learnt, for models of every encoder and some sharings, and looks
@@ -33,26 +35,33 @@ func TestLearns(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := toyConfig(t, toyModel(t, c.change), toyTask(t, ""))
-			config.Run.Seeds, config.Run.Ensemble = 2, 2
+			seeds := 1
+			if c.change == nil {
+				seeds = 2
+			}
+			config.Run.Seeds, config.Run.Ensemble = seeds, seeds
 			if strings.Contains(c.name, "official") {
 				config.Finetune.Loss, config.Finetune.LayerDecayVariant, config.Finetune.LayerDecay = "sum", "official", 0.9
 			}
 			results, said := fineTune(t, config)
 			task := results.Tasks[0]
 			s := task.Statistics["dev"][Accuracy]
-			if s.Count != 2 || s.Best != 1 || s.Degenerate != 0 {
+			if s.Count != seeds || s.Best != 1 || s.Degenerate != 0 {
 				t.Errorf("%+v\n%s", s, said)
 			}
-			if e := task.Ensemble; e == nil || len(e.Seeds) != 2 || e.Dev["dev"][Accuracy] < 0.9 {
+			if e := task.Ensemble; (e != nil) != (seeds > 1) || e != nil && (len(e.Seeds) != 2 || e.Dev["dev"][Accuracy] < 0.9) {
 				t.Errorf("ensemble %+v", e)
 			}
-			want := "index\tprediction\n"
+			lines := strings.Split(string(must.M1(os.ReadFile(filepath.Join(config.Run.Out, "mine.tsv")))), "\n")
+			wrong := 0
 			for i := 126; i < 150; i++ {
 				_, label := toyText(i)
-				want += fmt.Sprintf("%d\t%s\n", 1000+i, [2]string{"no", "yes"}[label])
+				if want := fmt.Sprintf("%d\t%s", 1000+i, [2]string{"no", "yes"}[label]); lines[i-125] != want {
+					wrong++
+				}
 			}
-			if got := string(must.M1(os.ReadFile(filepath.Join(config.Run.Out, "mine.tsv")))); got != want {
-				t.Errorf("predictions\n%s", got)
+			if wrong > 2 || len(lines) != 26 || lines[0] != predictionsHeader {
+				t.Errorf("%d predictions are wrong of\n%s", wrong, lines)
 			}
 			for _, file := range []string{ResultsJSON, ResultsText, ScoresPlot, CurvesPlot} {
 				if _, err := os.Stat(filepath.Join(config.Run.Out, file)); err != nil {
@@ -243,6 +252,7 @@ func TestChoice(t *testing.T) {
 	for _, choose := range []string{"best", "last"} {
 		config := toyConfig(t, folder, task)
 		config.Finetune.Choose, config.Finetune.LR, config.Finetune.EvalsPerEpoch = choose, 3e-3, 6 // each step
+		config.Finetune.Epochs = 3
 		results, said := fineTune(t, config)
 		run := results.Tasks[0].Runs[0]
 		best := slices.MaxFunc(run.Curve, func(a, b Point) int { // the first of the highest
@@ -251,10 +261,10 @@ func TestChoice(t *testing.T) {
 			}
 			return b.Step - a.Step
 		})
-		if len(run.Curve) != 36 || run.Last[Accuracy] != run.Curve[35].Value {
+		if len(run.Curve) != 18 || run.Last[Accuracy] != run.Curve[17].Value {
 			t.Errorf("%s: %+v\n%s", choose, run, said)
 		}
-		if want := map[string]Point{"best": best, "last": run.Curve[35]}[choose]; run.Chosen != want.Step || run.Dev["dev"][Accuracy] != want.Value {
+		if want := map[string]Point{"best": best, "last": run.Curve[17]}[choose]; run.Chosen != want.Step || run.Dev["dev"][Accuracy] != want.Value {
 			t.Errorf("%s: took step %d with %v, want %+v", choose, run.Chosen, run.Dev, want)
 		}
 	}
@@ -275,6 +285,27 @@ func TestChosenWeights(t *testing.T) {
 		again := must.M1(a.predict(t.Context(), held))
 		if !reflect.DeepEqual(again, found.Outputs[held.key()].of(held)) {
 			t.Errorf("%s: outputs are of other weights than those that were chosen (step %d)", held.key(), found.Run.Chosen)
+		}
+	}
+}
+
+// TestModelFolders: a run, its checkpoint and its export in Hugging Face's layout are the same start.
+func TestModelFolders(t *testing.T) {
+	for _, sharing := range []string{model.SharingEmbeddings, model.SharingGDES} {
+		run, exported := toyModel(t, func(m *model.Config) { m.Sharing = sharing }), filepath.Join(t.TempDir(), "exported")
+		must.M(trainer.Export(must.M1(trainer.LoadModel(run, "")), exported, io.Discard))
+		names := map[string]string{}
+		for _, path := range []string{run, filepath.Join(run, "checkpoints", "step-00000003"), exported, filepath.Join(exported, "discriminator")} {
+			config := toyConfig(t, path, "")
+			s := &session{config: config, progress: io.Discard, starts: map[string]start{}}
+			if err := s.loadModel(); err != nil {
+				t.Errorf("%s: %v", path, err)
+				continue
+			}
+			names[s.starts[""].name] = path
+		}
+		if len(names) != 1 {
+			t.Errorf("%s: the same weights are several starts: %v", sharing, names)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func toyGLUE(t testing.TB) string {
 func TestBenchmark(t *testing.T) {
 	config := toyConfig(t, toyModel(t, nil), "ax")
 	config.Run.Tasks, config.Run.DataDir, config.Run.Seeds = []string{"ax", "wnli", "rte"}, toyGLUE(t), 2
-	config.Finetune.Epochs, config.Finetune.InitFromTask = 2, "mnli"
+	config.Finetune.Epochs, config.Finetune.InitFromTask, config.Finetune.BatchSize = 2, "mnli", 48
 	results, said := fineTune(t, config)
 	var order []string
 	for _, task := range results.Tasks {

@@ -9,6 +9,9 @@ import (
 	"elektron/model"
 )
 
+// The model registers rules of its own, and is initialised before this package.
+func init() { stablehlo.FollowGradients() }
+
 // BatchShape is the shape of a step's batch: rows over all devices, tokens of a row, masked slots of a row.
 type BatchShape struct{ B, S, K int }
 

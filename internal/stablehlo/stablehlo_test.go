@@ -13,6 +13,8 @@ import (
 	"elektron/internal/fault"
 )
 
+func init() { FollowGradients() }
+
 // score and descend stand for a model: a loss, and an update by its gradient.
 func score(weight, rows *graph.Node) *graph.Node {
 	return graph.ReduceAllSum(graph.Tanh(graph.Dot(rows, weight).General([]int{1}, nil, []int{0}, nil)))

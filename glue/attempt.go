@@ -40,6 +40,10 @@ type evaluation struct {
 // maxNotFinite is how many steps in a row may be lost.
 const maxNotFinite = 10
 
+// settledAfter is the step after which a length that was not met yet is so rare that its compilation is no reason to keep
+// back how long the run will take.
+const settledAfter = 20
+
 // curvePoints are those of a training loss, about.
 const curvePoints = 100
 
@@ -83,6 +87,11 @@ func (a *attempt) train(ctx context.Context, total int) error {
 	for step := range total {
 		batch, _ := next()
 		rate := schedule.At(int64(step))
+		if !a.classifier.compiled[[2]int{batch.Size, batch.SeqLen}] {
+			if err := console.Note("compiling the step for %d examples of %d tokens", batch.Size, batch.SeqLen); err != nil {
+				return err
+			}
+		}
 		began := time.Now()
 		result, err := a.classifier.step(batch, uint32(a.run.Seed), int64(step), rate)
 		if err != nil {
@@ -115,8 +124,11 @@ func (a *attempt) afterStep(ctx context.Context, console *track.Console, done in
 		return err
 	}
 	a.note(done, result.loss)
-	console.Step(int64(done))
-	if a.watch.due() || done == a.run.Steps {
+	settled := len(a.watch.seen) == len(a.data.lengths) || done >= settledAfter
+	if settled {
+		console.Step(int64(done))
+	}
+	if a.watch.due() && settled || done == a.run.Steps {
 		m := track.Unknown(int64(done))
 		m.Loss, m.LearningRate, m.TokensPerS = result.loss, rate, a.watch.speed()
 		if err := console.Log(m); err != nil {

@@ -37,13 +37,14 @@ type classifier struct {
 	weights        []model.Weight
 	state          []*tensors.Tensor
 	train, predict *graph.Exec
+	compiled       map[[2]int]bool // shapes of batches that a step was taken with
 }
 
 // slots are the arrays of the state for each weight.
 const slots = 3
 
 func newClassifier(backend compute.Backend, o programOptions) (*classifier, error) {
-	c := &classifier{programOptions: o, backend: backend, weights: o.model.ClassifierWeights(o.outputs)}
+	c := &classifier{programOptions: o, backend: backend, weights: o.model.ClassifierWeights(o.outputs), compiled: map[[2]int]bool{}}
 	var err error
 	if c.train, err = graph.NewExec(backend, c.buildTrain); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "glue: the training step")
@@ -114,7 +115,7 @@ func (c *classifier) step(b *Batch, seed uint32, step int64, rate float64) (r st
 		if err != nil {
 			return err
 		}
-		c.state = out[:len(out)-1]
+		c.state, c.compiled[[2]int{b.Size, b.SeqLen}] = out[:len(out)-1], true
 		metrics, err := trainer.Take(out[len(out)-1])
 		if err == nil {
 			r = stepResult{float64(metrics[0]), float64(metrics[1]), metrics[2] == 1}

@@ -31,7 +31,7 @@ func TestLearns(t *testing.T) {
 		{"bert, gdes", func(m *model.Config) { m.Sharing = model.SharingGDES }},
 		{"bert, nothing shared, official decay, sum", func(m *model.Config) { m.Sharing = model.SharingNone }},
 		{"albert", func(m *model.Config) { m.Encoder = "albert" }},
-		{"modern, mlm", func(m *model.Config) { m.Encoder, m.Objective = "modern", model.ObjectiveMLM }},
+		{"modern, mlm, bf16", func(m *model.Config) { m.Encoder, m.Objective = "modern", model.ObjectiveMLM }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := toyConfig(t, toyModel(t, c.change), toyTask(t, ""))
@@ -42,6 +42,9 @@ func TestLearns(t *testing.T) {
 			config.Run.Seeds, config.Run.Ensemble = seeds, seeds
 			if strings.Contains(c.name, "official") {
 				config.Finetune.Loss, config.Finetune.LayerDecayVariant, config.Finetune.LayerDecay = "sum", "official", 0.9
+			}
+			if strings.Contains(c.name, "bf16") {
+				config.Run.DType = "bf16"
 			}
 			results, said := fineTune(t, config)
 			task := results.Tasks[0]

@@ -32,6 +32,8 @@ func (r *Results) Markdown() string {
 // compared is a column of the comparison: a task of published tables that was run.
 type compared struct {
 	title      string
+	start      string // task from whose model runs started
+	searched   bool   // rate and epochs by a grid search
 	place      int // among comparedTasks
 	metric     Metric
 	split      string
@@ -51,7 +53,7 @@ func (r *Results) comparedColumns() []compared {
 			}
 			s, ok := t.Statistics[split.Name][c.metric]
 			if t.Task == c.task && ok && s.Count > 0 {
-				columns = append(columns, compared{c.title, place, c.metric, split.Name, s, Summarize(t.lastRuns(), split.Name, c.metric), t.Ensemble})
+				columns = append(columns, compared{c.title, t.Start, t.Search != nil, place, c.metric, split.Name, s, Summarize(t.lastRuns(), split.Name, c.metric), t.Ensemble})
 			}
 		}
 	}
@@ -77,7 +79,11 @@ func (r *Results) writeComparison(b *strings.Builder) {
 	head := []string{"Model"}
 	counts := []int{}
 	for _, c := range columns {
-		head = append(head, fmt.Sprintf("%s (%s)", c.title, c.metric.title()))
+		from := ""
+		if c.start != "" {
+			from = "; from " + c.start
+		}
+		head = append(head, fmt.Sprintf("%s (%s%s)", c.title, c.metric.title(), from))
 		counts = append(counts, c.statistics.Count)
 	}
 	average := fmt.Sprintf("Average of these %d", len(columns))
@@ -89,6 +95,9 @@ func (r *Results) writeComparison(b *strings.Builder) {
 	n := strconv.Itoa(slices.Min(counts))
 	if slices.Max(counts) > slices.Min(counts) {
 		n += " to " + strconv.Itoa(slices.Max(counts))
+	}
+	if slices.ContainsFunc(columns, func(c compared) bool { return c.searched }) {
+		n += " at rate and epochs that were best on the dev set"
 	}
 	for _, row := range []struct {
 		which     string

@@ -37,6 +37,7 @@ type TaskResult struct {
 	Ensemble   *Ensemble                        `json:"ensemble,omitempty"`
 	Search     *Search                          `json:"search,omitempty"`
 	Runs       []Run                            `json:"runs"`
+	Start      string                           `json:"start,omitempty"`    // name of the task from whose model runs started; "" for the pre-trained one
 	Notes      []string                         `json:"notes,omitempty"`    // what a reader should know: files and rows left out, another start
 	Settings   map[string]string                `json:"settings,omitempty"` // configuration keys by which it was trained
 }

@@ -115,6 +115,7 @@ func TestMarkdown(t *testing.T) {
 	few.Tasks = append(few.Tasks, NewTaskResult(tasks[0], runs), NewTaskResult(tasks[3], runsOf(tasks[3], "dev", 0.8)), NewTaskResult(own, runsOf(own, "dev", 0.3)))
 	few.Tasks[0].Notes = []string{"MNLI: dev_mismatched.tsv is not there"}
 	few.Tasks[1].Search = &Search{Points: []SearchPoint{{LearningRate: 1e-4, Epochs: 3, Runs: 2, Mean: 0.71}, {LearningRate: 3e-4, Epochs: 3, Runs: 2, Mean: 0.8, Chosen: true}}}
+	few.Tasks[1].Start = "mnli"
 	few.Tasks[0].Ensemble = &Ensemble{Seeds: []int64{1, 2}, Dev: map[string]Scores{"dev": {Matthews: 0.41}}}
 	cases := []struct{ name, text, want string }{
 		{"head of all", all, "| Model | CoLA (Matthews) | SST-2 (accuracy) | MRPC (accuracy) | STS-B (Spearman) | QQP (accuracy) | MNLI-m (accuracy) | QNLI (accuracy) | RTE (accuracy) | Average | Which run | Source |\n"},
@@ -126,8 +127,8 @@ func TestMarkdown(t *testing.T) {
 		{"mismatched", all, "| MNLI | dev_mismatched | accuracy | 3 | 44.00 | 44.00 | 0.00 | 0.00 | 44.00 (1) | 0 | 0 |"},
 		{"WNLI is not compared, but there", all, "| WNLI | dev | accuracy | 3 |"},
 		{"two metrics", all, "| MRPC | 1 | 0.0003 | 3 | 100 | 50 | 13 | accuracy 52.00, F1 52.00 | 52.00 |  |"},
-		{"head of a few", few.Markdown(), "| Model | CoLA (Matthews) | STS-B (Spearman) | Average of these 2 |"},
-		{"average of a few", few.Markdown(), "| **small** | 20.00 | 80.00 | 50.00 | median of 1 to 2 | here |"},
+		{"head of a few", few.Markdown(), "| Model | CoLA (Matthews) | STS-B (Spearman; from mnli) | Average of these 2 |"},
+		{"average of a few", few.Markdown(), "| **small** | 20.00 | 80.00 | 50.00 | median of 1 to 2 at rate and epochs that were best on the dev set | here |"},
 		{"published of a few", few.Markdown(), "| ELECTRA-small, official code on OpenWebText, 1M steps | 56.8 | 86.8 | 71.80 |"},
 		{"one run has no deviation", few.Markdown(), "| STS-B | dev | Spearman | 1 | 80.00 | 80.00 | – | – | 80.00 (1) | 0 | 0 |"},
 		{"degenerate", few.Markdown(), "| CoLA | 2 | 0.0003 | 3 | 100 | 50 | 13 | Matthews 0.00, accuracy 0.00 | 0.00 | degenerate: the same output for every dev example |"},

@@ -143,7 +143,7 @@ func (r *runs) recipe(p point) map[string]string {
 // conclude puts the runs into the results and writes the predictions of the best ones.
 func (r *runs) conclude(ctx context.Context, p point) error {
 	result := NewTaskResult(r.job.task, r.made())
-	result.Search, result.Notes, result.Settings = r.search, r.job.notes, r.recipe(p)
+	result.Search, result.Notes, result.Settings, result.Start = r.search, r.job.notes, r.recipe(p), r.job.recipe.InitFromTask
 	best := r.best(r.config.Run.Ensemble)
 	if len(best) > 1 {
 		var err error
@@ -224,7 +224,7 @@ func (r *runs) becomeStart() error {
 	run := best[0].Run
 	name := fmt.Sprintf("%s, seed %d, of %s", r.job.task.Name, run.Seed, hashOfSettings(best[0].Settings))
 	r.starts[r.job.task.Name] = start{name, func(ctx context.Context) (weights map[string][]float32, err error) {
-		if r.kept != best[0] {
+		if r.kept == nil || !maps.Equal(r.kept.Settings, best[0].Settings) {
 			r.say("%s, seed %d: once more, for its weights, from which other tasks start", r.job.task.Title, run.Seed)
 			if r.kept, r.chosen, err = r.attempt().finetune(ctx, point{run.Seed, run.LearningRate, run.Epochs}, r.start); err != nil {
 				return nil, err

@@ -22,7 +22,7 @@ func (r *Results) writeTerminal(w io.Writer, folder string) error {
 		for _, split := range t.Splits {
 			for _, m := range t.Metrics {
 				s := t.Statistics[split][m]
-				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", t.Title, split, m.title(), s.Count, percent(s.Median), percent(s.Mean), percent(s.SD), percent(s.Best), s.remark())
+				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", t.Title, split, m.title(), s.Count, percent(s.Median), percent(s.Mean), percent(s.SD), percent(s.Best), t.remark(&s))
 			}
 		}
 		if len(t.Splits) == 0 {
@@ -43,13 +43,16 @@ func (r *Results) writeTerminal(w io.Writer, folder string) error {
 }
 
 // remark says what the numbers hide.
-func (s *Statistics) remark() string {
+func (t *TaskResult) remark(s *Statistics) string {
 	var parts []string
 	if s.Degenerate > 0 {
 		parts = append(parts, fmt.Sprintf("%d degenerate", s.Degenerate))
 	}
 	if s.Failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", s.Failed))
+	}
+	if t.Start != "" {
+		parts = append(parts, "started from "+t.Start)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -34,7 +34,7 @@ type compared struct {
 	title      string
 	start      string // task from whose model runs started
 	searched   bool   // rate and epochs by a grid search
-	place      int // among comparedTasks
+	place      int    // among comparedTasks
 	metric     Metric
 	split      string
 	statistics Statistics

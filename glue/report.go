@@ -99,16 +99,7 @@ func (r *Results) writeComparison(b *strings.Builder) {
 	if slices.ContainsFunc(columns, func(c compared) bool { return c.searched }) {
 		n += " at rate and epochs that were best on the dev set"
 	}
-	for _, row := range []struct {
-		which     string
-		value     func(Statistics) float64
-		noAverage bool
-	}{
-		{"median of " + n, func(s Statistics) float64 { return s.Median }, false},
-		{"mean of " + n, func(s Statistics) float64 { return s.Mean }, false},
-		{"standard deviation of a run", func(s Statistics) float64 { return s.SD }, true},
-		{"best of " + n + ", chosen on the dev set", func(s Statistics) float64 { return s.Best }, false},
-	} {
+	for _, row := range comparedRows(n, slices.Max(counts)) {
 		values := make([]float64, len(columns))
 		for i, c := range columns {
 			values[i] = 100 * row.value(c.statistics)
@@ -123,6 +114,27 @@ func (r *Results) writeComparison(b *strings.Builder) {
 		"after the last step is the official code's way to measure. ")
 	b.WriteString("Published rows are the sources' own figures, and where only some tasks were run their average is that of the same columns. " +
 		"Not all sources say which metric MRPC, QQP and STS-B have; the official ones are as in the heads of the columns.\n\n")
+}
+
+// comparedRow is one way to sum up runs.
+type comparedRow struct {
+	which     string
+	value     func(Statistics) float64
+	noAverage bool
+}
+
+// comparedRows are those of n runs, of which a task has most at the most. One run is its own median, mean and best.
+func comparedRows(n string, most int) []comparedRow {
+	median := comparedRow{"median of " + n, func(s Statistics) float64 { return s.Median }, false}
+	if most == 1 {
+		return []comparedRow{median}
+	}
+	return []comparedRow{
+		median,
+		{"mean of " + n, func(s Statistics) float64 { return s.Mean }, false},
+		{"standard deviation of a run", func(s Statistics) float64 { return s.SD }, true},
+		{"best of " + n + ", chosen on the dev set", func(s Statistics) float64 { return s.Best }, false},
+	}
 }
 
 // addLast adds the row that may be compared with the official code's, if it is known.

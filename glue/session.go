@@ -129,9 +129,12 @@ func hashOfWeights(weights map[string][]float32) string {
 // open takes the output folder and the device.
 func (s *session) open(ctx context.Context, written *settings.Settings) (err error) {
 	r := &s.config.Run
-	name := s.model.Path
+	name := r.Model
+	if s.model.Step > 0 {
+		name += fmt.Sprintf(", step %d", s.model.Step)
+	}
 	if r.FromScratch {
-		name += " (its shape; random weights)"
+		name = "random weights in the shape of " + name
 	}
 	s.results = &Results{Model: name, Weights: s.starts[""].name}
 	if !blob.IsRemote(r.Out) {

@@ -12,12 +12,13 @@ import (
 // fitAttempts bounds the programs that are compiled to find a batch that fits.
 const fitAttempts = 4
 
-// usedMemory is how the TPU's compiler says how much a program would need.
-var usedMemory = regexp.MustCompile(`Used ([0-9.]+)([KMGT]?) of ([0-9.]+)([KMGT]?) hbm`)
+// temporaries is how libtpu 0.0.51 says how much a program would need besides its arguments.
+var temporaries = regexp.MustCompile(`required for HLO temporaries \(([0-9.]+)([KMGT]?)\)`)
 
-// neededBytes reads the need of a program that does not fit out of the compiler's complaint, 0 where it is not in it.
+// neededBytes reads the temporaries of a program that does not fit out of the compiler's complaint, 0 where they are
+// not in it.
 func neededBytes(complaint string) float64 {
-	match := usedMemory.FindStringSubmatch(complaint)
+	match := temporaries.FindStringSubmatch(complaint)
 	if match == nil {
 		return 0
 	}
@@ -27,19 +28,19 @@ func neededBytes(complaint string) float64 {
 }
 
 // findFit looks for the largest batch of a phase that fits, of those with a power of two rows a device: it is estimated
-// from what the program that does not fit would need, and then compiled.
+// from the temporaries of the program that does not fit, and then compiled.
 func (p *Plan) findFit(t *topologyCompiler, phase *phase, complaint error) error {
 	p.Fits = new(false)
 	planned := &p.Phases[phase.number-1].Memory
-	fixed := float64(planned.Weights + planned.Moments + planned.Gradients)
+	state := planned.Weights + planned.Moments
 	shape := phase.shape()
 	rows := shape.B / phase.parts / t.devices()
 	for range fitAttempts {
 		needed := neededBytes(complaint.Error())
-		if phase.number == 1 && p.HBM.Peak == nil && needed > 0 {
-			p.HBM.Peak = new(int64(needed))
+		if phase.number == 1 && p.HBM.Temporaries == nil && needed > 0 {
+			p.HBM.Temporaries, p.HBM.Peak = new(int64(needed)), new(int64(needed)+state)
 		}
-		if rows = fittingRows(rows, needed, fixed, float64(t.limit)); rows == 0 {
+		if rows = fittingRows(rows, needed, float64(t.limit-state)); rows == 0 {
 			return nil
 		}
 		shape.B = rows * t.devices()
@@ -56,16 +57,14 @@ func (p *Plan) findFit(t *topologyCompiler, phase *phase, complaint error) error
 	return nil
 }
 
-// fittingRows is the largest power of two of rows a device, fewer than rows, for which memory should do: what a program
-// needs beyond the fixed part grows with the rows. Where the need is not known, half the rows.
-func fittingRows(rows int, needed, fixed, limit float64) int {
-	fewer := rows - 1
-	if needed > fixed {
-		fewer = min(fewer, int((limit-fixed)/(needed-fixed)*float64(rows)))
-	} else {
-		fewer = rows / 2
+// fittingRows is the largest power of two of rows a device, fewer than rows, whose temporaries should fit into the
+// room beside the state: they grow with the rows. Where they are not known, half the rows.
+func fittingRows(rows int, temporaries, room float64) int {
+	fewer := rows / 2
+	if temporaries > 0 {
+		fewer = min(rows-1, int(room/temporaries*float64(rows)))
 	}
-	if fewer < 1 {
+	if fewer < 1 || room <= 0 {
 		return 0
 	}
 	return 1 << (bits.Len(uint(fewer)) - 1)

@@ -18,6 +18,7 @@ import (
 	"elektron/internal/fault"
 	"elektron/internal/pjrt/hlo"
 	"elektron/internal/platform"
+	"elektron/internal/stablehlo"
 )
 
 // requireCompiler skips where libtpu is not installed: it is 205 MB that only `platform install tpu` fetches.
@@ -271,33 +272,45 @@ func TestWriteProgram(t *testing.T) {
 
 func TestFittingRows(t *testing.T) {
 	for _, c := range []struct {
-		rows                 int
-		needed, fixed, limit float64
-		want                 int
+		rows              int
+		temporaries, room float64
+		want              int
 	}{
-		{32, 20, 4, 16, 16},     // 0.5 a row: 24 rows
-		{32, 16.5, 4, 16, 16},   // almost: fewer than before all the same
-		{1024, 500, 4, 16, 16},  // 0.484 a row: 24 rows
-		{64, 0, 4, 16, 32},      // not known
-		{1, 20, 4, 16, 0},       // one row is too much
-		{8, 100, 17, 16, 0},     // not even the state fits
-		{33, 16.01, 4, 16, 32},  // 32.97 rows
-		{4, 16.01, 15.9, 16, 2}, // 3.6 rows
+		{32, 16, 12, 16},          // 24 rows
+		{32, 12.5, 12, 16},        // 30.7 rows
+		{33, 12.1, 12, 32},        // 32.7 rows
+		{16, 11, 12, 8},           // it did not fit all the same
+		{131072, 64.5, 15, 16384}, // 30481 rows
+		{64, 0, 12, 32},           // not known
+		{1, 16, 12, 0},            // one row is too much
+		{8, 16, -1, 0},            // not even the state fits
+		{8, 0, -1, 0},
 	} {
-		if got := fittingRows(c.rows, c.needed, c.fixed, c.limit); got != c.want {
+		if got := fittingRows(c.rows, c.temporaries, c.room); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
 }
 
+// tooLarge is a program whose temporaries, 64 GiB, no TPU has.
+const tooLarge = `module @large { func.func @main(%a: tensor<1024x131072xf32>) -> tensor<131072x131072xf32> {
+  %product = stablehlo.dot_general %a, %a, contracting_dims = [0] x [0] : (tensor<1024x131072xf32>, tensor<1024x131072xf32>) -> tensor<131072x131072xf32>
+  return %product : tensor<131072x131072xf32>
+} }`
+
+// TestNeededBytes: the compiler's own words are understood.
 func TestNeededBytes(t *testing.T) {
-	complaint := "plan: compiling for v5e:1x1: RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
-	if got := neededBytes(complaint); got != 20.5*(1<<30) {
-		t.Errorf("needs %g bytes", got)
-	}
 	if got := neededBytes("something else"); got != 0 {
 		t.Errorf("nothing is said, yet %g bytes are needed", got)
 	}
+	requireCompiler(t)
+	compiler := must.M1(newTopologyCompiler(context.Background(), new(must.M1(Preset("tiny"))), TopologyOptions{Name: "v5e:1x1", Progress: func(string) {}}))
+	defer compiler.topology.Close()
+	err := compiler.add(&compiledStep{}, StepProgram{Program: &stablehlo.Program{Name: "large", Text: tooLarge}, Runs: 1})
+	if fault.KindOf(err) != fault.OutOfMemory {
+		t.Fatal(err)
+	}
+	near(t, "needed", neededBytes(err.Error()), 64<<30, 0.02)
 }
 
 // TestChips: peak and matrix units give the clocks that are published of the versions of which they are.

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Pre-trains `tiny` in variants that differ in one thing each, with several seeds, and prints a Markdown table of
-# what was reached on held-out text: mean over the seeds and standard error of the mean. Runs that are finished
-# are not run again, and one that was stopped goes on.
+# what was reached on held-out text: mean over the seeds and standard error of the mean. With --glue each model is
+# also fine-tuned, briefly, on SST-2. Runs that are finished are not run again, and one that was stopped goes on.
 #
-#   scripts/ablations.sh --data 'corpus/*.txt.gz' --out ablations [--steps 1000] [--seeds 3]
+#   scripts/ablations.sh --data 'corpus/*.txt.gz' --out ablations [--steps 1000] [--seeds 3] [--glue GLUE] [--epochs 1]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=1000 seeds=3 data= out=
+steps=1000 seeds=3 data= out= glue= epochs=1
 while [ $# -gt 0 ]; do
   case $1 in
     --data) data=$2 ;;
     --out) out=$2 ;;
     --steps) steps=$2 ;;
     --seeds) seeds=$2 ;;
-    *) echo "ablations.sh: unknown flag $1; known: --data, --out, --steps, --seeds" >&2; exit 2 ;;
+    --glue) glue=$2 ;;
+    --epochs) epochs=$2 ;;
+    *) echo "ablations.sh: unknown flag $1; known: --data, --out, --steps, --seeds, --glue, --epochs" >&2; exit 2 ;;
   esac
   shift 2 || { echo "ablations.sh: $1 needs a value" >&2; exit 2; }
 done
@@ -40,10 +42,19 @@ common=(--preset tiny --data "$data" --steps "$steps" --seq-len 64 --batch-size 
 for seed in $(seq "$seeds"); do
   for variant in "${variants[@]}"; do
     IFS='|' read -r name _ settings <<<"$variant"
+    run=$out/$name-$seed
     flags=()
     for s in $settings; do flags+=(--set "$s"); done
-    "$out/elektron" "${common[@]}" "${flags[@]}" --seed "$seed" --out "$out/$name-$seed" >"$out/$name-$seed.log" 2>&1 ||
-      { echo "ablations.sh: $name, seed $seed failed: see $out/$name-$seed.log" >&2; exit 1; }
+    if [ ! -e "$run.done" ]; then
+      "$out/elektron" "${common[@]}" "${flags[@]}" --seed "$seed" --out "$run" >"$run.log" 2>&1 ||
+        { echo "ablations.sh: $name, seed $seed failed: see $run.log" >&2; exit 1; }
+      touch "$run.done"
+    fi
+    if [ -n "$glue" ]; then
+      "$out/elektron" glue --model "$run" --data-dir "$glue" --task sst2 --seeds 1 --seed "$seed" --max-seq-len 48 \
+        --set finetune.lr=1e-3 --set finetune.epochs="$epochs" --out "$run-sst2" >"$run-sst2.log" 2>&1 ||
+        { echo "ablations.sh: SST-2 from $name, seed $seed failed: see $run-sst2.log" >&2; exit 1; }
+    fi
     echo "done: $name, seed $seed" >&2
   done
 done
@@ -53,15 +64,23 @@ last() {
   grep '"split":"valid"' "$2" | tail -n 1 | grep -o "\"$1\":[-0-9.e]*" | cut -d: -f2
 }
 
-# summary KEY NAME: mean and standard error over the seeds.
-summary() {
-  for seed in $(seq "$seeds"); do last "$1" "$out/$2-$seed/metrics.jsonl"; done |
-    awk '{ n++; s += $1; q += $1 * $1 } END { m = s / n; e = n > 1 ? sqrt((q - n * m * m) / (n - 1) / n + 1e-18) : 0; printf "%.4f ± %.4f", m, e }'
+# accuracy NAME: the SST-2 dev accuracies that glue printed.
+accuracy() {
+  for seed in $(seq "$seeds"); do grep -o 'dev accuracy [0-9.]*' "$out/$1-$seed-sst2.log" | tail -n 1 | cut -d' ' -f3; done
 }
 
-echo "| variant | | mlm loss | rtd loss | area under the ROC curve |"
-echo "|---|---|---|---|---|"
+# summary FORMAT: mean and standard error of the numbers on standard input.
+summary() {
+  awk -v f="$1" '{ n++; s += $1; q += $1 * $1 } END { m = s / n; e = n > 1 ? sqrt((q - n * m * m) / (n - 1) / n + 1e-18) : 0; printf f " ± " f, m, e }'
+}
+
+losses() {
+  for seed in $(seq "$seeds"); do last "$1" "$out/$2-$seed/metrics.jsonl"; done | summary %.3f
+}
+
+echo "| variant | | mlm loss | rtd loss | area under the ROC curve |${glue:+ SST-2 dev accuracy |}"
+echo "|---|---|---|---|---|${glue:+---|}"
 for variant in "${variants[@]}"; do
   IFS='|' read -r name what _ <<<"$variant"
-  echo "| $name | $what | $(summary mlm_loss "$name") | $(summary rtd_loss "$name") | $(summary rtd_auc "$name") |"
+  echo "| $name | $what | $(losses mlm_loss "$name") | $(losses rtd_loss "$name") | $(losses rtd_auc "$name") |${glue:+ $(accuracy "$name" | summary %.1f) |}"
 done

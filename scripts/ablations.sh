@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=1000 seeds=3 data= out= glue= epochs=1
+steps=1000 seeds=3 data='' out='' glue='' epochs=1
 while [ $# -gt 0 ]; do
   case $1 in
     --data) data=$2 ;;

@@ -24,7 +24,7 @@ END
 
 fail() { echo "reproduce_small.sh: $*" >&2; exit 2; }
 
-data= glue= out= vocab= tasks= seeds= steps= batch= platform=auto smoke= offline=
+data='' glue='' out='' vocab='' tasks='' seeds='' steps='' batch='' platform=auto smoke='' offline=''
 while [ $# -gt 0 ]; do
   case $1 in
     --smoke) smoke=yes; shift; continue ;;

@@ -22,7 +22,7 @@ $tpu_help
   --plugin WHAT        copy: this machine's pinned libtpu, installed if need be (the default); install: the VM fetches it
                        from the package index, which is faster where this machine's uplink is slow; or a file to copy
   --ssh-flag FLAG      one more flag of 'gcloud compute tpus tpu-vm ssh' and 'scp', such as --internal-ip
-  --poll SECONDS       between two looks when the log has ended or the connection was lost (default: 10)
+  --poll SECONDS       between two looks at the workers (default: 30)
   --detach             end when the job has started
   --status             one line a worker: running, exited=CODE, lost (the VM was restarted under it), absent
   --attach             show a running job's log and end with its exit code
@@ -93,32 +93,56 @@ deliver() {
   done
 }
 
-# attend: shows worker 0 until the job has ended on all, and ends with its exit code.
+viewer='' # the process that shows worker 0's log
+
+# view LINES: begins to show the log, in a process group of its own, so that ssh ends with gcloud.
+view() {
+  set -m
+  on_workers 0 bash "$remote/tpu_job.sh" follow "${flag[job]}" "$1" </dev/null &
+  viewer=$!
+  set +m
+}
+
+viewing() { kill -0 -- "-$viewer" 2>/dev/null; }
+
+end_view() { [[ -z $viewer ]] || kill -- "-$viewer" 2>/dev/null || true; }
+
+# attend: shows worker 0's log until the job has ended on all workers, and ends with its exit code.
 attend() {
-  local lines=+1 state splits=0 unreachable=0 kind node
-  trap 'say "the job goes on; tpu_run.sh --attach shows it again, --stop ends it, and the TPU costs money until tpu_delete.sh"; exit 130' INT
+  local state splits=0 unreachable=0 sleeper
+  trap end_view EXIT
+  trap 'say "the job goes on; tpu_run.sh --attach shows it again, --stop ends it, and the TPU costs money until tpu_delete.sh"; exit 130' INT TERM
+  view +1
   while :; do
-    on_workers 0 bash "$remote/tpu_job.sh" follow "${flag[job]}" "$lines" || true
-    lines=20
-    [[ -z ${flag[dry-run]} ]] || { statuses && return; }
+    sleep "${flag[poll]}" &
+    sleeper=$!
+    wait -n "$viewer" "$sleeper" || true
+    kill "$sleeper" 2>/dev/null || true
     if state=$(statuses); then
       unreachable=0
-      print_end "$state"
+      settle "$state"
     else
-      read -r kind node < <(tpu_state) || kind=coming node='unknown, gcloud failed too'
-      [[ $kind == ready || $kind == coming ]] || stop $no_tpu "the TPU is $node: what was copied to the bucket is all that is left. tpu_babysit.sh would make it anew and go on"
-      ((++unreachable < 30)) || stop $cloud_error "the workers cannot be reached; the TPU is $node, the job may go on: tpu_run.sh --attach"
+      cannot_reach
     fi
-    sleep "${flag[poll]}"
+    viewing || { sleep "${flag[poll]}" && view 20; }
   done
 }
 
-# print_end STATUSES: ends this script where the job has ended.
-print_end() {
+# cannot_reach: ends this script where the TPU is gone, or has not answered for long.
+cannot_reach() {
+  local kind node
+  read -r kind node < <(tpu_state) || kind=coming node='unknown, gcloud failed too'
+  [[ $kind == ready || $kind == coming ]] || stop $no_tpu "the TPU is $node: what was copied to the bucket is all that is left. tpu_babysit.sh would make it anew and go on"
+  ((++unreachable < 30)) || stop $cloud_error "the workers cannot be reached; the TPU is $node, the job may go on: tpu_run.sh --attach"
+}
+
+# settle STATUSES: ends this script where the job has ended.
+settle() {
   local verdict
   verdict=$(verdict <<<"$1")
   case $verdict in
     exited=*)
+      for _ in {1..10}; do ! viewing || sleep 1; done # the log's last lines
       echo "$1" >&2
       [[ $1 != *copy=failed* ]] || say "the last copy to the bucket FAILED: the newest results are on the VM only"
       exit "${verdict#exited=}"
@@ -126,7 +150,7 @@ print_end() {
     lost) stop $no_tpu "the job is gone without an exit code: the VM was restarted. Run the same command again: it goes on from the last checkpoint" ;;
     absent) stop $usage_error "there is no job ${flag[job]} on ${flag[name]}" ;;
     split)
-      if ((++splits >= 3)); then
+      if ((++splits == 3)); then
         say "a worker has ended, and the others cannot go on without it: stopping them"
         on_workers all bash "$remote/tpu_job.sh" stop "${flag[job]}" || true
       fi
@@ -136,7 +160,7 @@ print_end() {
 
 read_flags "bucket= copy-every= job= binary= plugin= ssh-flag= poll= detach status attach stop" "$@"
 number copy-every 60
-number poll 10
+number poll 30
 check_bucket
 check_job
 
@@ -174,5 +198,9 @@ on_workers all bash "$remote/tpu_job.sh" start "${flag[job]}" "${job_flags[@]}" 
   [[ $code =~ ^(71|73)$ ]] || code=$cloud_error
   stop "$code" "the job did not start on all workers, as above; --status says where it runs, --stop ends it there"
 }
-[[ -z ${flag[detach]} ]] || exit 0
-attend
+if [[ -n ${flag[dry-run]} ]]; then
+  on_workers 0 bash "$remote/tpu_job.sh" follow "${flag[job]}" +1
+  statuses
+elif [[ -z ${flag[detach]} ]]; then
+  attend
+fi

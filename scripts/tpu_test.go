@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // cloud is one test's Google Cloud: see tpu_cloud_test.go.
@@ -107,20 +108,20 @@ func (c *cloud) starts() string {
 
 func TestTPUBabysit(t *testing.T) {
 	cases := []struct {
-		name, plan  string
-		set         func(*cloud)
-		args        []string
-		code        int
-		starts      string // checkpoints that the runs began with
-		creates     int
-		deletes     int
-		says        string
-		left        string // newest checkpoint in the bucket
-		firstPauses string // of the attempts
+		name, plan string
+		set        func(*cloud)
+		args       []string
+		code       int
+		starts     string // checkpoints that the runs began with
+		creates    int
+		deletes    int
+		says       string
+		left       string // newest checkpoint in the bucket
+		pauses     string // of the attempts
 	}{
 		{name: "done", plan: "step=100 exit=0", starts: "fresh", creates: 1, says: "done: the run is in gs://bkt/run", left: "step-00000100"},
-		{name: "stopped and saved", plan: "step=100 exit=75\nstep=200 exit=0", starts: "fresh 100", creates: 1, left: "step-00000200", firstPauses: "30"},
-		{name: "device lost", plan: "step=100 exit=71\nstep=200 exit=0", starts: "fresh 100", creates: 1, left: "step-00000200", firstPauses: "30"},
+		{name: "stopped and saved", plan: "step=100 exit=75\nstep=200 exit=0", starts: "fresh 100", creates: 1, left: "step-00000200", pauses: "30"},
+		{name: "device lost", plan: "step=100 exit=71\nstep=200 exit=0", starts: "fresh 100", creates: 1, left: "step-00000200", pauses: "30"},
 		{name: "preempted", plan: "step=100 copied preempt\nstep=200 exit=0", starts: "fresh 100", creates: 2, deletes: 1, says: "the TPU is PREEMPTED", left: "step-00000200"},
 		{name: "virtual machine restarted", plan: "step=100 copied reboot\nstep=200 exit=0", starts: "fresh 100", creates: 1, says: "lost at step 100", left: "step-00000200"},
 		{name: "usage", plan: "exit=2\nexit=0", code: 2, starts: "fresh", creates: 1, says: "a wrong flag"},
@@ -129,12 +130,10 @@ func TestTPUBabysit(t *testing.T) {
 		{name: "memory", plan: "exit=72\nexit=0", code: 72, starts: "fresh", creates: 1, says: "--batch-size"},
 		{name: "diverged", plan: "step=100 exit=76\nexit=0", code: 76, starts: "fresh", creates: 1, says: "optim.lr", left: "step-00000100"},
 		{name: "killed", plan: "exit=137\nexit=0", code: 137, starts: "fresh", creates: 1, says: "want of memory"},
-		{name: "no progress", plan: strings.Repeat("exit=75\n", 9), args: []string{"--attempts", "3"}, code: 75, starts: "fresh fresh fresh fresh", creates: 1,
-			says: "3 attempts since step 0 brought no new checkpoint", firstPauses: "30 60 120"},
-		{name: "progress begins the count anew", plan: "step=1 exit=75\nexit=75\nstep=2 exit=71\nexit=75\nstep=3 exit=0", args: []string{"--attempts", "2", "--back-off", "7"},
-			starts: "fresh 1 1 2 2", creates: 1, firstPauses: "7 14 7 14", left: "step-00000003"},
-		{name: "half an hour at most", plan: strings.Repeat("exit=71\n", 9), args: []string{"--attempts", "3", "--back-off", "1000"}, code: 71, starts: "fresh fresh fresh fresh",
-			creates: 1, firstPauses: "1000 1800 1800"},
+		{name: "no progress", plan: strings.Repeat("exit=75\n", 9), args: []string{"--attempts", "3", "--back-off", "700"}, code: 75, starts: "fresh fresh fresh fresh", creates: 1,
+			says: "3 attempts since step 0 brought no new checkpoint", pauses: "700 1400 1800"},
+		{name: "progress begins the count anew", plan: "step=1 exit=75\nstep=2 exit=71\nstep=3 exit=0", args: []string{"--attempts", "1", "--back-off", "7"},
+			starts: "fresh 1 2", creates: 1, pauses: "7 7", left: "step-00000003"},
 		{name: "deleted by hand", plan: "step=100 vanish", code: 71, starts: "fresh", creates: 1, says: "deleted by somebody else"},
 		{name: "deletes at the end", plan: "step=100 exit=0", args: []string{"--delete"}, starts: "fresh", creates: 1, deletes: 1, says: "elektron is deleted", left: "step-00000100"},
 		{name: "keeps what is not saved", plan: "break step=100 exit=76", args: []string{"--delete"}, code: 76, starts: "fresh", creates: 1, says: "on the VM only"},
@@ -167,8 +166,8 @@ func TestTPUBabysit(t *testing.T) {
 			if left, _ := filepath.Glob(filepath.Join(c.folder, "bucket/bkt/run/checkpoints/*")); test.left != "" && (len(left) == 0 || filepath.Base(left[len(left)-1]) != test.left) {
 				t.Errorf("in the bucket: %v, want %s", left, test.left)
 			}
-			if pauses := strings.Join(pauses(said), " "); test.firstPauses != "" && pauses != test.firstPauses {
-				t.Errorf("pauses %s, want %s", pauses, test.firstPauses)
+			if got := strings.Join(pauses(said), " "); test.pauses != "" && got != test.pauses {
+				t.Errorf("pauses %s, want %s", got, test.pauses)
 			}
 			for _, run := range c.lines("runs", "") {
 				if !strings.HasSuffix(run, "--preset small --set run.name=a b --platform=tpu --out=~/elektron/jobs/train/run") {
@@ -299,5 +298,201 @@ func TestTPUDelete(t *testing.T) {
 			t.Errorf("%s: exit code %d, deleted %v, want %+v; said\n%s", test.name, code, deletes, test, said)
 		}
 		c.write("bin/gcloud", fakeGcloud)
+	}
+}
+
+func TestTPURun(t *testing.T) {
+	cases := []struct {
+		name, workers, plan string
+		args                []string
+		code                int
+		runs                int
+		says                string
+	}{
+		{name: "done", workers: "0", plan: "step=3 exit=0", runs: 1, says: "training\n"},
+		{name: "elektron's exit code", workers: "0", plan: "exit=65", code: 65, runs: 1, says: "exited=65 copy=done step=0"},
+		{name: "without a bucket", workers: "0", plan: "exit=76", args: []string{"--bucket="}, code: 76, runs: 1, says: "the results are lost with the VM"},
+		{name: "two workers", workers: "0 1", plan: "step=3 exit=0", runs: 2, says: "worker=1 exited=0 copy=none step=3"},
+		{name: "one of two fails", workers: "0 1", plan: "wait\nexit=72", code: 72, runs: 2, says: "the others cannot go on without it"},
+		{name: "plugin by the VM", workers: "0", plan: "exit=0", args: []string{"--plugin=install"}, runs: 1, says: "training\n"},
+		{name: "preempted", workers: "0", plan: "preempt", code: 71, runs: 1, says: "the TPU is PREEMPTED"},
+		{name: "restarted", workers: "0", plan: "reboot", code: 71, runs: 1, says: "the VM was restarted"},
+	}
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t, test.workers)
+			if test.name == "one of two fails" { // the first worker waits for a signal, the second one fails
+				c.write("elektron", strings.Replace(fakeElektron, "read -ra plan < <(head -n 1", "read -ra plan < <(tail -n +$((WORKER + 1))", 1))
+			}
+			c.write("plan", test.plan+"\n")
+			if test.name == "preempted" { // the connection breaks with the TPU
+				c.write("elektron", strings.Replace(fakeElektron, "echo PREEMPTED", `touch "$CLOUD/no-ssh" && echo PREEMPTED`, 1))
+			}
+			said, code := c.run("tpu_run.sh", append(test.args, "--", "--steps", "3")...)
+			if runs := len(c.lines("runs", "")); code != test.code || runs != test.runs || !strings.Contains(said, test.says) {
+				t.Errorf("exit code %d, %d runs, want %+v; said\n%s", code, runs, test, said)
+			}
+		})
+	}
+}
+
+// TestTPUJob follows one job through the flags of tpu_run.sh: what is copied is copied once, and what elektron deletes
+// here is deleted in the bucket, hidden files stay here.
+func TestTPUJob(t *testing.T) {
+	c := newCloud(t, "0")
+	c.write("bucket/bkt/run/checkpoints/step-00000001/manifest.json", "{}")
+	c.write("plan", "step=2 copied step=3 forget=1 copied wait\nexit=0\n")
+	start := func(want int, says string) {
+		t.Helper()
+		said, code := c.run("tpu_run.sh", "--detach", "--", "--steps", "3")
+		if code != want || !strings.Contains(said, says) {
+			t.Fatalf("exit code %d, want %d: %s", code, want, said)
+		}
+	}
+	start(0, "elektron-job train worker=0 started")
+	if copies := len(c.lines("calls", "tpu-vm scp")); copies != 3 {
+		t.Errorf("%d files copied, want 3", copies)
+	}
+	start(73, "runs already")
+	if said, code := c.run("tpu_run.sh", "--status"); code != 0 || !strings.Contains(said, "elektron-job train worker=0 running step=") {
+		t.Errorf("status, exit code %d: %s", code, said)
+	}
+	for len(c.lines("bucket/bkt/run/checkpoints/step-00000003/manifest.json", "")) == 0 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if said, code := c.run("tpu_run.sh", "--stop"); code != 0 || !strings.Contains(said, "exited=75 copy=done step=999") {
+		t.Errorf("stop, exit code %d: %s", code, said)
+	}
+	var left []string
+	for _, pattern := range []string{"checkpoints/*", "checkpoints/.*", "metrics.jsonl"} {
+		found, _ := filepath.Glob(filepath.Join(c.folder, "bucket/bkt/run", pattern))
+		for _, name := range found {
+			left = append(left, filepath.Base(name))
+		}
+	}
+	if got, want := strings.Join(left, " "), "step-00000002 step-00000003 step-00000999 metrics.jsonl"; got != want {
+		t.Errorf("in the bucket: %s, want %s", got, want)
+	}
+	start(0, "elektron/elektron is there")
+	if copies := len(c.lines("calls", "tpu-vm scp")); copies != 3 {
+		t.Errorf("%d files copied in all, want 3", copies)
+	}
+	if said, code := c.run("tpu_run.sh", "--attach"); code != 0 || !strings.Contains(said, "training") || c.starts() != "1 999" {
+		t.Errorf("attach, exit code %d, began with %s: %s", code, c.starts(), said)
+	}
+	if said, code := c.run("tpu_run.sh", "--attach", "--job", "other"); code != 2 || !strings.Contains(said, "there is no job other") {
+		t.Errorf("another job, exit code %d: %s", code, said)
+	}
+}
+
+// TestTPUVerdict: what the states of several workers come to.
+func TestTPUVerdict(t *testing.T) {
+	c := newCloud(t, "0")
+	for states, want := range map[string]string{
+		"running running": "running", "running exited=0": "running", "running exited=71": "split", "running lost": "split", "exited=0 exited=0": "exited=0",
+		"exited=75 exited=71": "exited=71", "exited=71 exited=65": "exited=65", "exited=137 exited=75": "exited=75", "exited=0 exited=139": "exited=139",
+		"exited=0 exited=75": "exited=75", "lost exited=0": "lost", "lost exited=71": "exited=71", "lost lost": "lost", "absent absent": "absent", "absent running": "running",
+	} {
+		var lines strings.Builder
+		for state := range strings.FieldsSeq(states) {
+			lines.WriteString("elektron-job train worker=0 " + state + " copy=none step=0\n")
+		}
+		said, code := c.run("-c", `. ./tpu_lib.sh && verdict <<<"$1"`, "test", strings.TrimSpace(lines.String()))
+		if code != 0 || strings.TrimSpace(said) != want {
+			t.Errorf("%s: %s, want %s", states, said, want)
+		}
+	}
+}
+
+func TestTPURefusals(t *testing.T) {
+	cases := []struct {
+		script string
+		args   string
+		code   int
+		says   string
+	}{
+		{"tpu_run.sh", "", 2, "say after -- what elektron is to do"},
+		{"tpu_run.sh", "--preset small", 2, "unknown flag --preset"},
+		{"tpu_run.sh", "small", 2, "unexpected argument small"},
+		{"tpu_run.sh", "-- --out gs://bkt/run", 2, "leave out --out"},
+		{"tpu_run.sh", "-- --out=run", 2, "leave out --out=run"},
+		{"tpu_run.sh", "--bucket runs -- x", 2, "give a folder in a bucket"},
+		{"tpu_run.sh", "--bucket gs://bkt -- x", 2, "give a folder in a bucket"},
+		{"tpu_run.sh", "--copy-every 1m -- x", 2, "give a whole number"},
+		{"tpu_run.sh", "--job a/b -- x", 2, "--job a/b"},
+		{"tpu_run.sh", "--binary absent -- x", 2, "no such program"},
+		{"tpu_run.sh", "--plugin absent.so -- x", 2, "absent.so: there is no such file"},
+		{"tpu_run.sh", "--detach=yes -- x", 2, "takes no value"},
+		{"tpu_run.sh", "--job", 2, "--job needs a value"},
+		{"tpu_run.sh", "--zone= -- x", 2, "--zone is missing"},
+		{"tpu_babysit.sh", "--bucket= -- x", 2, "--bucket is missing"},
+		{"tpu_babysit.sh", "", 2, "say after --"},
+		{"tpu_babysit.sh", "-- --resume never", 2, "leave out --resume never"},
+		{"tpu_babysit.sh", "--attempts many -- x", 2, "give a whole number"},
+		{"tpu_create.sh", "-- --network=n", 2, "--create-flag"},
+		{"tpu_delete.sh", "--force", 2, "unknown flag --force"},
+	}
+	for _, test := range cases {
+		c := newCloud(t, "0")
+		said, code := c.run(test.script, strings.Fields(test.args)...)
+		if calls := c.lines("calls", " create "); code != test.code || !strings.Contains(said, test.says) || len(calls) > 0 {
+			t.Errorf("%s %s: exit code %d, called %v, said %s", test.script, test.args, code, calls, said)
+		}
+	}
+}
+
+// TestTPUDryRun: nothing is called, and what would be is printed as a shell reads it.
+func TestTPUDryRun(t *testing.T) {
+	cases := []struct {
+		script string
+		want   []string
+	}{
+		{"tpu_create.sh", []string{"queued-resources create elektron --zone=z", "tpu-vm describe elektron"}},
+		{"tpu_run.sh", []string{"go build -C", "platform install tpu", "tpu-vm scp", `start\ train\ --copy-every\ 5\ --bucket\ gs://bkt/run\ --\ --preset\ small`, `follow\ train`, `status\ train`}},
+		{"tpu_babysit.sh", []string{"queued-resources create elektron", "tpu-vm ssh elektron", "storage ls", "queued-resources delete elektron --zone=z --quiet --force"}},
+		{"tpu_delete.sh", []string{"queued-resources delete elektron --zone=z --quiet --force", "tpu-vm delete elektron"}},
+	}
+	for _, test := range cases {
+		c := newCloud(t, "0")
+		c.env = append(c.env, "ELEKTRON_TPU_BINARY=")
+		args := []string{"--dry-run"}
+		if test.script == "tpu_run.sh" || test.script == "tpu_babysit.sh" {
+			args = append(args, "--", "--preset", "small")
+		}
+		said, code := c.run(test.script, args...)
+		for _, want := range test.want {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s does not print %q: %s", test.script, want, said)
+			}
+		}
+		if code != 0 || len(c.lines("calls", "")) > 0 || len(c.lines("sleeps", "")) > 0 {
+			t.Errorf("%s: exit code %d, called %v", test.script, code, c.lines("calls", ""))
+		}
+	}
+}
+
+// TestHelp: every script of the TPU's names its flags.
+func TestTPUHelp(t *testing.T) {
+	for script, flag := range map[string]string{"tpu_create.sh": "--spot", "tpu_run.sh": "--attach", "tpu_babysit.sh": "--back-off", "tpu_delete.sh": "--poll"} {
+		c := newCloud(t, "0")
+		if said, code := c.run(script, "--help"); code != 0 || !strings.Contains(said, flag) || !strings.Contains(said, "--dry-run") || !strings.Contains(said, "Exit codes") {
+			t.Errorf("%s --help: exit code %d: %s", script, code, said)
+		}
+	}
+}
+
+// TestShellcheck holds all scripts, and those that the tests write, to shellcheck.
+func TestShellcheck(t *testing.T) {
+	shellcheck, err := exec.LookPath("shellcheck")
+	if err != nil {
+		t.Skip("shellcheck is not installed")
+	}
+	found, err := filepath.Glob("*.sh")
+	if err != nil || len(found) < 8 {
+		t.Fatalf("%v: only %v found", err, found)
+	}
+	if out, err := exec.CommandContext(t.Context(), shellcheck, append(found, "../.ci/run")...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -3,7 +3,6 @@ package platform
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,8 +34,8 @@ func fetchersFor(goos, goarch string) []fetcher {
 
 // fetchPip lets pip fetch the wheel: it knows the user's index, proxy and certificates.
 func fetchPip(ctx context.Context, p pin, folder string) (string, error) {
-	arguments := append([]string{"download", "--no-deps", "--only-binary=:all:", "--dest", folder}, p.pip...)
-	if err := pip(ctx, append(arguments, p.project+"=="+p.version)...); err != nil {
+	arguments := append([]string{"download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", folder}, p.pip...)
+	if err := pip(ctx, folder, append(arguments, p.project+"=="+p.version)...); err != nil {
 		return "", err
 	}
 	wheels, _ := filepath.Glob(filepath.Join(folder, "*.whl"))
@@ -46,8 +45,8 @@ func fetchPip(ctx context.Context, p pin, folder string) (string, error) {
 	return wheels[0], nil
 }
 
-// pip runs the pip of the user's python3.
-func pip(ctx context.Context, arguments ...string) error {
+// pip runs the pip of the user's python3. Its temporary files lie in a folder that is large enough and can be watched.
+func pip(ctx context.Context, temporary string, arguments ...string) error {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		return err
@@ -56,6 +55,7 @@ func pip(ctx context.Context, arguments ...string) error {
 	command := exec.CommandContext(ctx, python, arguments...)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
+	command.Env = append(os.Environ(), "TMPDIR="+temporary)
 	command.WaitDelay = time.Second // python3 may be a wrapper whose child outlives it
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("%w: %s", err, complaint(output.String()))
@@ -135,25 +135,79 @@ func await(ctx context.Context, lookUp func() (string, error)) (string, error) {
 	}
 }
 
+// attempts is how often a download is tried that breaks off without having come any further.
+const attempts = 4
+
 // download writes what lies at url to a file, at most limit bytes and one more, by which a longer file
-// shows itself when it is hashed.
+// shows itself when it is hashed. A download that breaks off is gone on with where it stopped.
 func download(ctx context.Context, url, target string, limit int64) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answered %s", request.URL.Host, response.Status)
-	}
 	file, err := os.Create(target)
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(file, io.LimitReader(response.Body, limit+1))
-	return target, errors.Join(err, file.Close())
+	defer file.Close()
+	var offset int64
+	for failed := 0; ; {
+		n, again, err := downloadFrom(ctx, url, file, offset, limit+1-offset)
+		offset += n
+		if err == nil {
+			return target, file.Close()
+		}
+		if n > 0 {
+			failed = 0
+		}
+		if failed++; !again || failed == attempts {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(retryAfter << failed):
+		}
+	}
+}
+
+// retryAfter is doubled with every failure.
+var retryAfter = time.Second
+
+// downloadFrom appends what lies at url from an offset on, at most limit bytes, and reports how many it wrote and whether
+// trying again may help.
+func downloadFrom(ctx context.Context, url string, file *os.File, offset, limit int64) (n int64, again bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, false, err
+	}
+	if offset > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, ctx.Err() == nil, err
+	}
+	defer response.Body.Close()
+	switch code := response.StatusCode; {
+	case offset == 0 && code == http.StatusOK, offset > 0 && code == http.StatusPartialContent:
+	case code == http.StatusOK:
+		return 0, false, fmt.Errorf("%s cannot go on with a download that broke off after %d bytes", request.URL.Host, offset)
+	default:
+		busy := code >= 500 || code == http.StatusTooManyRequests
+		return 0, busy, fmt.Errorf("%s answered %s", request.URL.Host, response.Status)
+	}
+	body := &reader{response.Body, nil}
+	n, err = io.Copy(file, io.LimitReader(body, limit))
+	return n, body.err != nil && ctx.Err() == nil, err
+}
+
+// reader remembers why reading failed, to tell it from writing.
+type reader struct {
+	io.Reader
+	err error
+}
+
+func (r *reader) Read(into []byte) (int, error) {
+	n, err := r.Reader.Read(into)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
 }

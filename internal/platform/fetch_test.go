@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakePython puts a python3 on the PATH, alone, that runs the given shell script.
@@ -63,23 +65,6 @@ func TestPipFails(t *testing.T) {
 	}
 }
 
-func TestInstallLibraries(t *testing.T) {
-	f := newFixture(t)
-	f.pin.libraries = []string{"nvidia-fake==1 --hash=sha256:00"}
-	fakePython(t, `while [ $# -gt 0 ]; do [ "$1" = --target ] && target=$2; shift; done
-/bin/mkdir -p "$target/nvidia/cuda_nvcc/bin" "$target/nvidia/cuda_nvcc/nvvm"; : >"$target/nvidia/cuda_nvcc/bin/ptxas"`)
-	if _, err := f.obtainQuietly(t); err == nil || f.fetches.Load() != 0 || !strings.Contains(err.Error(), "platform install") {
-		t.Errorf("error %v after %d fetches; want none and the command that fetches gigabytes", err, f.fetches.Load())
-	}
-	found, err := f.install(context.Background(), f.pin, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(found.Path), "nvidia", "bin", "ptxas")); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestDownload(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/plugin.whl" {
@@ -108,4 +93,58 @@ func TestDownload(t *testing.T) {
 			t.Errorf("%s: %d bytes, want %d", c.name, len(data), c.want)
 		}
 	}
+}
+
+// A download that breaks off goes on where it stopped, as long as each try brings something.
+func TestDownloadGoesOn(t *testing.T) {
+	defer func(wait time.Duration) { retryAfter = wait }(retryAfter)
+	retryAfter = time.Microsecond
+	cases := []struct {
+		name     string
+		piece    int // bytes before the connection breaks off
+		requests int
+		want     string
+	}{
+		{"in pieces", len(content)/10 + 1, 10, ""},
+		{"broken for good", 0, attempts, "answered 503"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			requests := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				if c.piece == 0 {
+					http.Error(w, "busy", http.StatusServiceUnavailable)
+					return
+				}
+				http.ServeContent(&breaking{w, c.piece}, r, "", time.Time{}, bytes.NewReader(content))
+			}))
+			defer server.Close()
+			target := filepath.Join(t.TempDir(), "plugin.whl")
+			_, err := download(context.Background(), server.URL, target, int64(len(content)))
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || requests != c.requests {
+				t.Errorf("%d requests, error %v; want %d and %q", requests, err, c.requests, c.want)
+			}
+			if got, _ := os.ReadFile(target); err == nil && !bytes.Equal(got, content) {
+				t.Errorf("%d bytes that differ from the %d served", len(got), len(content))
+			}
+		})
+	}
+}
+
+// breaking is a connection that breaks off after some bytes of the answer.
+type breaking struct {
+	http.ResponseWriter
+	left int
+}
+
+func (b *breaking) Write(data []byte) (int, error) {
+	n := min(b.left, len(data))
+	b.left -= n
+	if n < len(data) {
+		b.ResponseWriter.Write(data[:n])
+		b.ResponseWriter.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return b.ResponseWriter.Write(data)
 }

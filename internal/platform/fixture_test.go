@@ -77,7 +77,7 @@ func newFixtureOf(t *testing.T, archive []byte, p pin) *fixture {
 	}
 	f.store = &store{
 		folder: filepath.Join(t.TempDir(), "plugins"), pins: []pin{p},
-		fetchers: []fetcher{{"a fake", fetch}}, host: host{root: t.TempDir()},
+		fetchers: []fetcher{{"a fake", fetch}}, host: host{root: t.TempDir()}, space: freeSpace,
 	}
 	return f
 }

@@ -28,6 +28,7 @@ type store struct {
 	pins     []pin
 	fetchers []fetcher // tried in this order
 	host     host
+	space    func(folder string) (free int64, known bool) // of the file system, bytes
 }
 
 // defaultStore is the plugin cache of the user who runs the process.
@@ -44,6 +45,7 @@ func defaultStore() (*store, error) {
 		pins:     pinsFor(runtime.GOOS, runtime.GOARCH),
 		fetchers: fetchersFor(runtime.GOOS, runtime.GOARCH),
 		host:     host{root: "/"},
+		space:    freeSpace,
 	}, nil
 }
 
@@ -68,10 +70,10 @@ func (s *store) obtain(ctx context.Context, p pin, offline bool, progress func(s
 	if !errors.Is(err, fs.ErrNotExist) {
 		return found, err
 	}
-	if len(p.libraries) > 0 {
+	if p.libraries.any() {
 		return Plugin{}, fault.New(fault.Device,
-			"platform: the %s plugin (%s) is not installed at %s; run `elektron platform install %s` once (it fetches 3 GB and takes 5 GB of disk), or name a plugin with --plugin PATH",
-			p.platform, p, s.path(p), p.platform)
+			"platform: the %s plugin (%s) is not installed at %s; run `elektron platform install %s` once (it fetches %s and takes %s of disk), or name a plugin with --plugin PATH",
+			p.platform, p, s.path(p), p.platform, megabytes(p.download()), megabytes(p.disk()))
 	}
 	if offline {
 		return Plugin{}, fault.New(fault.Device,
@@ -90,7 +92,7 @@ type stamp struct {
 }
 
 // find returns the installed plugin of a pin. The file is hashed in full if its size or time differ from
-// when it was last hashed. The error is fs.ErrNotExist where it is not installed, a damagedError where it
+// when it was last hashed; of libraries only the sizes are looked at otherwise. The error is fs.ErrNotExist where it is not installed, a damagedError where it
 // is not the pinned file.
 func (s *store) find(p pin) (Plugin, error) {
 	path := s.path(p)
@@ -100,7 +102,7 @@ func (s *store) find(p pin) (Plugin, error) {
 		return Plugin{}, err
 	}
 	if then == now {
-		return Plugin{Path: path, Hash: then.Hash}, nil
+		return Plugin{Path: path, Hash: then.Hash}, s.checkLibraries(p, false)
 	}
 	return s.verify(p)
 }
@@ -115,7 +117,7 @@ func (s *store) expected(p pin) string {
 	return installed.Hash
 }
 
-// verify hashes the installed plugin in full and renews its stamp.
+// verify hashes the installed plugin and its libraries in full and renews the plugin's stamp.
 func (s *store) verify(p pin) (Plugin, error) {
 	path, want := s.path(p), s.expected(p)
 	info, err := os.Stat(path)
@@ -133,7 +135,7 @@ func (s *store) verify(p pin) (Plugin, error) {
 		return Plugin{}, damaged(p, path, fmt.Sprintf("has SHA-256 %s, not %s as it should", hash, want))
 	}
 	writeStamp(path, hash)
-	return Plugin{Path: path, Hash: hash}, nil
+	return Plugin{Path: path, Hash: hash}, s.checkLibraries(p, true)
 }
 
 // damagedError is a plugin that is not what its pin says.

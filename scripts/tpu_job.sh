@@ -81,7 +81,7 @@ copy_checkpoints() {
   for name in $manifests; do
     step=$(newest_step <<<"$name")
     if ((step < $(local_step))) && [[ ! -d $folder/run/checkpoints/$(basename "$(dirname "$name")") ]]; then
-      gcloud storage rm --recursive "$(dirname "$name")" || return 1
+      gcloud storage rm --recursive "$(dirname "$name")" || say "$(dirname "$name") is not needed any more and could not be deleted"
     fi
   done
 }

@@ -119,9 +119,12 @@ check_arguments() {
 # run COMMAND...: runs it, or prints it in a dry run.
 run() {
   if [[ -n ${flag[dry-run]} ]]; then
-    local line
-    printf -v line '%q ' "$@"
-    echo "${line% }"
+    local word line=''
+    for word in "$@"; do
+      [[ $word =~ ^[-_a-zA-Z0-9=/:.,+@%]+$ ]] || word=${word@Q}
+      line+=" $word"
+    done
+    echo "${line# }"
   else
     "$@"
   fi
@@ -162,11 +165,16 @@ tpu_state() {
   esac
 }
 
-# on_workers WORKER COMMAND...: runs a command on the TPU VM, WORKER is all or a number.
+# shell_on_workers WORKER TEXT: runs a shell command on the TPU VM; WORKER is all or a number.
+shell_on_workers() {
+  run gcloud compute tpus tpu-vm ssh "${flag[name]}" "${place[@]}" "--worker=$1" "${ssh_flags[@]}" "--command=$2"
+}
+
+# on_workers WORKER WORD...: the same with the words of a command, each quoted where it must be.
 on_workers() {
-  local command
-  command=$(printf '%q ' "${@:2}")
-  run gcloud compute tpus tpu-vm ssh "${flag[name]}" "${place[@]}" "--worker=$1" "${ssh_flags[@]}" "--command=${command% }"
+  local text
+  printf -v text '%q ' "${@:2}"
+  shell_on_workers "$1" "${text% }"
 }
 
 # bucket_step: the newest checkpoint's step in --bucket, 0 where there is none. Fails where gcloud does.

@@ -39,8 +39,10 @@ sums=() files=() # what must be on the workers: its SHA-256 and path there, as s
 
 # ship FILE PATH: FILE must be on the workers as PATH below $remote.
 ship() {
+  local sum=SHA-256
+  [[ -n ${flag[dry-run]} ]] || sum=$(sha256sum <"$1" | cut -d ' ' -f 1)
+  sums+=("$sum  $remote/$2")
   files+=("$1" "$remote/$2")
-  [[ -n ${flag[dry-run]} ]] || sums+=("$(sha256sum <"$1" | cut -d ' ' -f 1)  $remote/$2")
 }
 
 # build: the binary for the workers.
@@ -62,7 +64,7 @@ plugin() {
   case ${flag[plugin]:-copy} in
     install) job_flags+=(--install) ;;
     copy)
-      run "$binary" platform install tpu >&2 || stop $no_tpu "the TPU plugin could not be installed here; --plugin install lets the VM fetch it"
+      run "$binary" platform install tpu || stop $no_tpu "the TPU plugin could not be installed here; --plugin install lets the VM fetch it"
       if [[ -z ${flag[dry-run]} ]]; then
         found=$("$binary" platform list | sed -n 's|^tpu .* \(/.*/elektron/plugins/.*[^ ]\) *$|\1|p')
         [[ -f $found ]] || stop $no_tpu "'$binary platform list' names no TPU plugin; give its file with --plugin"
@@ -79,11 +81,14 @@ plugin() {
 
 # deliver: copies to all workers what one of them lacks.
 deliver() {
-  local folders=() i
+  local folders=() i found command
   for ((i = 1; i < ${#files[@]}; i += 2)); do folders+=("$(dirname "${files[i]}")"); done
-  on_workers all mkdir -p "${folders[@]}" || stop $cloud_error "ssh to ${flag[name]} failed, as above: check the firewall (port 22), your rights (roles/tpu.admin, iam.serviceAccountUser), and ssh-add ~/.ssh/google_compute_engine where there are several workers"
+  command="mkdir -p ${folders[*]}; printf '%s\n'$(printf " '%s'" "${sums[@]}") | sha256sum --check 2>/dev/null; true"
+  found=$(shell_on_workers all "$command") ||
+    stop $cloud_error "ssh to ${flag[name]} failed, as above: check the firewall (port 22), your rights (roles/tpu.admin, iam.serviceAccountUser), and ssh-add ~/.ssh/google_compute_engine where there are several workers"
+  [[ -z ${flag[dry-run]} ]] || echo "$found"
   for ((i = 0; i < ${#files[@]}; i += 2)); do
-    if [[ -z ${flag[dry-run]} ]] && on_workers all bash -c "echo '${sums[i / 2]}' | sha256sum --check --status" 2>/dev/null; then
+    if [[ $found == *"${files[i + 1]}: OK"* && $found != *"${files[i + 1]}: FAILED"* ]]; then
       say "${files[i + 1]} is there"
       continue
     fi

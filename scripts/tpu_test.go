@@ -449,7 +449,7 @@ func TestTPUDryRun(t *testing.T) {
 		want   []string
 	}{
 		{"tpu_create.sh", []string{"queued-resources create elektron --zone=z", "tpu-vm describe elektron"}},
-		{"tpu_run.sh", []string{"go build -C", "platform install tpu", "tpu-vm scp", `start\ train\ --copy-every\ 5\ --bucket\ gs://bkt/run\ --\ --preset\ small`, `follow\ train`, `status\ train`}},
+		{"tpu_run.sh", []string{"go build -C", "platform install tpu", "tpu-vm scp", "start train --copy-every 5 --bucket gs://bkt/run -- --preset small", "follow train", "status train'"}},
 		{"tpu_babysit.sh", []string{"queued-resources create elektron", "tpu-vm ssh elektron", "storage ls", "queued-resources delete elektron --zone=z --quiet --force"}},
 		{"tpu_delete.sh", []string{"queued-resources delete elektron --zone=z --quiet --force", "tpu-vm delete elektron"}},
 	}

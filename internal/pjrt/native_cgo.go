@@ -73,6 +73,18 @@ func entryTable(path string) (*apiTable, error) {
 	return (*apiTable)(C.elektron_entry(function)), nil
 }
 
+// loadLibrary loads a library for good. What it lacks is looked for when it is first called.
+func loadLibrary(name string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	if C.dlopen(text, C.RTLD_LAZY|C.RTLD_LOCAL) == nil {
+		return errors.New(C.GoString(C.dlerror()))
+	}
+	return nil
+}
+
 // invoke calls a function of the table; it returns an error object or 0.
 func invoke(function uintptr, arguments unsafe.Pointer) handle {
 	return handle(C.elektron_call(C.uintptr_t(function), arguments))

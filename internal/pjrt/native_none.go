@@ -7,11 +7,12 @@ import (
 	"unsafe"
 )
 
-// entryTable is the first thing that anybody needs of this package. So without cgo its error is the only one,
-// and the rest is never called.
-func entryTable(string) (*apiTable, error) {
-	return nil, errors.New("this binary was built without cgo and cannot load plugins; build it with a C compiler and CGO_ENABLED=1, or use --platform=go")
-}
+var errWithoutCgo = errors.New("this binary was built without cgo and cannot load plugins; build it with a C compiler and CGO_ENABLED=1, or use --platform=go")
+
+// entryTable and loadLibrary are the first things that anybody needs of this package. So without cgo their error is
+// the only one, and the rest is never called.
+func entryTable(string) (*apiTable, error) { return nil, errWithoutCgo }
+func loadLibrary(string) error             { return errWithoutCgo }
 
 func invoke(uintptr, unsafe.Pointer) handle        { return 0 }
 func invokeEach(uintptr, []handle) handle          { return 0 }

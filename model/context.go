@@ -41,6 +41,10 @@ func (ctx *Context) EmulateHalf() *Context {
 	return &c
 }
 
+// recomputes tells whether a large product is cheaper to compute again than to keep: on devices that multiply
+// bfloat16 matrices.
+func (ctx *Context) recomputes() bool { return ctx.compute == dtypes.BFloat16 && !ctx.emulated }
+
 // Rows makes randomness that of rows first, first+1, … of a larger batch of which this one is a part: first is
 // a uint32 scalar.
 func (ctx *Context) Rows(first *Node) *Context {

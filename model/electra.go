@@ -53,7 +53,7 @@ func (c *Config) Forward(ctx *Context, in Batch) Output {
 	keep := keepMask(in.Lengths, S)
 	slots := slotMask(in.MaskedPositions, in.MaskedWeights, S)
 	gen := c.generate(ctx, in, keep, slots)
-	out := Output{GeneratorHidden: gen.hidden, GeneratorLogits: gen.logits, MLMLoss: gen.loss, Loss: MulScalar(gen.loss, c.GeneratorWeight)}
+	out := Output{GeneratorHidden: gen.hidden, GeneratorLogits: TransposeAllAxes(gen.logits, 1, 0), MLMLoss: gen.loss, Loss: MulScalar(gen.loss, c.GeneratorWeight)}
 	out.SampledIDs = in.SampledIDs
 	if out.SampledIDs == nil {
 		out.SampledIDs = c.sample(ctx, gen, in.MaskedPositions.Shape().Dimensions)
@@ -105,10 +105,12 @@ func (c *Config) labels(original, replaced, slots *Node) *Node {
 // generated is the generator's half of a step. Rows of M are the slots, row by row.
 type generated struct {
 	hidden *Node // [B,S,Hg]
-	logits *Node // [M,V] float32
+	logits *Node // [V,M] float32
 	labels *Node // [M]: the original tokens
 	losses *Node // [M]: negative log-likelihood of the originals
 	loss   *Node // their weighted mean
+
+	distribution distribution // of the guesses
 }
 
 func (c *Config) generate(ctx *Context, in Batch, keep, slots *Node) generated {
@@ -117,12 +119,9 @@ func (c *Config) generate(ctx *Context, in Batch, keep, slots *Node) generated {
 	hidden := c.encode(ctx, t, ids, in.SegmentIDs, keep)
 	M := in.MaskedPositions.Shape().Size()
 	transformed := c.generatorTransform(ctx, Reshape(ctx.gatherAt(hidden, slots), M, t.HiddenSize))
-	gen := generated{
-		hidden: hidden,
-		logits: c.vocabularyLogits(ctx, transformed),
-		labels: Reshape(readAt(in.IDs, slots), M),
-	}
-	gen.losses = Sub(logSumExp(gen.logits), c.labelLogits(ctx, transformed, gen.labels))
+	gen := generated{hidden: hidden, logits: c.vocabularyLogits(ctx, transformed), labels: Reshape(readAt(in.IDs, slots), M)}
+	gen.distribution = newDistribution(c.vocabularyScores(ctx, transformed, gen.logits))
+	gen.losses = c.vocabularyLoss(ctx, transformed, gen.logits, gen.labels, gen.distribution)
 	weights := Reshape(in.MaskedWeights, M)
 	masked := in.AllMasked
 	if masked == nil {
@@ -130,15 +129,6 @@ func (c *Config) generate(ctx *Context, in Batch, keep, slots *Node) generated {
 	}
 	gen.loss = Div(weightedSum(gen.losses, weights), MaxScalar(masked, 1.0))
 	return gen
-}
-
-// labelLogits decodes only the label's row of the word table for each slot, so that no one-hot over the
-// vocabulary is made: [M].
-func (c *Config) labelLogits(ctx *Context, transformed, labels *Node) *Node {
-	index := InsertAxes(labels, -1)
-	rows := c.generator().lookup(ctx, nameWord, func(table *Node) *Node { return Gather(table, index) })
-	products := Mul(ConvertDType(ctx.operand(transformed), dtypes.Float32), ConvertDType(ctx.operand(rows), dtypes.Float32))
-	return Add(ReduceSum(products, 1), Gather(ctx.weight(nameGeneratorBias), index))
 }
 
 // logSumExp over the last axis: [M,V] to [M].

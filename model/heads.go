@@ -21,14 +21,6 @@ func (c *Config) generatorTransform(ctx *Context, hidden *Node) *Node {
 	return ctx.layerNorm(c.GeneratorEncoder().activate(ctx.linear(hidden, nameGeneratorDense)), nameGeneratorNorm, c.LayerNormEpsilon)
 }
 
-// vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [M,V].
-func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
-	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
-		return ctx.product(transformed, []int{1}, nil, table, []int{1}, nil)
-	})
-	return Add(logits, InsertAxes(ctx.weight(nameGeneratorBias), 0))
-}
-
 // discriminatorLogits scores every position, positive where a token looks replaced: [B,S,H] to [B,S].
 func (c *Config) discriminatorLogits(ctx *Context, hidden *Node) *Node {
 	return Squeeze(ctx.linear(c.DiscriminatorEncoder().activate(ctx.linear(hidden, nameDiscriminatorDense)), nameDiscriminatorOut), -1)

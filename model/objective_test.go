@@ -21,7 +21,8 @@ func drawn(t *testing.T, c Config, logits []float32, rows, original int) []int32
 	}
 	out := call(t, func(in []*graph.Node) []*graph.Node {
 		ctx := NewContext(nil, dtypes.Float32, StepKey(in[2], in[2]))
-		return []*graph.Node{c.sample(ctx, generated{logits: in[0], labels: in[1]}, []int{rows / 4, 4})}
+		d := newDistribution(scoresOf(graph.Transpose(in[0], 0, 1)))
+		return []*graph.Node{c.sample(ctx, generated{distribution: d, labels: in[1]}, []int{rows / 4, 4})}
 	}, tensors.FromFlatDataAndDimensions(all, rows, V), tensors.FromFlatDataAndDimensions(labels, rows), tensors.FromScalar(uint32(11)))
 	if d := out[0].Shape().Dimensions; d[0] != rows/4 || d[1] != 4 {
 		t.Fatalf("shape %v", d)

@@ -113,9 +113,7 @@ func statistics(generator []*Node, d *detection) *Node {
 func generatorSums(in Batch, gen generated, out Output) []*Node {
 	M := gen.labels.Shape().Dimensions[0]
 	slotWeights := Reshape(in.MaskedWeights, M)
-	rows := Iota(gen.labels.Graph(), gen.labels.Shape(), 0)
-	labelLogits := Gather(StopGradient(gen.logits), Stack([]*Node{rows, gen.labels}, 1))
-	likeliest := GreaterOrEqual(labelLogits, ReduceMax(StopGradient(gen.logits), -1))
+	likeliest := gen.distribution.likeliest(gen.labels)
 	sampled := Equal(Reshape(out.SampledIDs, M), gen.labels)
 	return []*Node{
 		weightedSum(gen.losses, slotWeights), ReduceAllSum(slotWeights),

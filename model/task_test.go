@@ -133,7 +133,9 @@ func TestSampleCategorical(t *testing.T) {
 		all = append(all, weights...)
 		uniform[i] = r.Float32()
 	}
-	out := call(t, func(in []*graph.Node) []*graph.Node { return []*graph.Node{sampleCategorical(in[0], in[1])} },
+	out := call(t, func(in []*graph.Node) []*graph.Node {
+		return []*graph.Node{newDistribution(scoresOf(graph.Transpose(graph.Log(in[0]), 0, 1))).draw(in[1])}
+	},
 		tensors.FromFlatDataAndDimensions(all, rows, V), tensors.FromFlatDataAndDimensions(uniform, rows))
 	var total float64
 	for _, w := range weights {

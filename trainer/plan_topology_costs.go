@@ -44,10 +44,10 @@ func costliest(costs []hlo.Cost) []PlanOperation {
 // parts of a step, by a piece of the places of their operations; the first that fits counts.
 var parts = []struct{ name, place string }{
 	{"clipping and optimizer", "update"},
-	{"vocabulary: logits", "/vocabularyLogits"},
-	{"vocabulary: logits", "/labelLogits"},
-	{"vocabulary: log-sum-exp", "/logSumExp"},
 	{"vocabulary: sampling", "/sample"},
+	{"vocabulary: softmax", "/newDistribution"},
+	{"vocabulary: logits", "/vocabulary"},
+	{"vocabulary: logits", "/labelLogits"},
 	{"attention", "/attention"},
 	{"sums and LayerNorm of layers", "/addNorm"},
 	{"feed-forward layers", "/layers/encode"},

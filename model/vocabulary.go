@@ -1,0 +1,185 @@
+// Axes: M rows (masked slots of the batch), E embedding, V vocabulary, P blocks of the vocabulary, W width of a block.
+package model
+
+import (
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// The generator's distribution over the vocabulary is read several times: for its largest logit, for the sums of
+// the exponentials, for the draw, for the gradient. [V,M] in float32 is so large that on a TPU each pass over it in
+// memory costs several times the product that makes it. So there every reader has a product of its own, which is
+// fused with what reads it, and logits are never written to memory; elsewhere they are computed once.
+
+// blockWidth is the width of blocks of the vocabulary: the lanes of a TPU's vector unit.
+const blockWidth = 128
+
+// never is the logit of what cannot be drawn.
+const never = -1e9
+
+// vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [V,M].
+func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
+	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
+		return ctx.product(table, []int{1}, nil, transformed, []int{1}, nil)
+	})
+	return Add(logits, ctx.spread(ctx.weight(nameGeneratorBias), 0, logits.Shape().Dimensions...))
+}
+
+// scores are logits without a gradient. Each call may compute them anew, after the nodes given.
+type scores struct {
+	all    func(after ...*Node) *Node // [V,M]
+	blocks func(after ...*Node) []*Node
+}
+
+// scoresOf gives logits [V,M].
+func scoresOf(logits *Node) scores {
+	logits = StopGradient(logits)
+	blocks := inBlocks(logits)
+	return scores{func(...*Node) *Node { return logits }, func(...*Node) []*Node { return blocks }}
+}
+
+// vocabularyScores are vocabularyLogits: those given, where they are at hand.
+func (c *Config) vocabularyScores(ctx *Context, transformed, logits *Node) scores {
+	if !ctx.recomputes() {
+		return scoresOf(logits)
+	}
+	transformed = StopGradient(transformed)
+	table := c.generator().lookup(ctx, nameWord, func(table *Node) *Node { return StopGradient(table) })
+	rows, biases := inBlocks(table), inBlocks(InsertAxes(StopGradient(ctx.weight(nameGeneratorBias)), -1))
+	blocks := func(after ...*Node) []*Node {
+		x := afresh(transformed, after...)
+		parts := make([]*Node, len(rows))
+		for i := range rows {
+			parts[i] = Add(ctx.product(rows[i], []int{2}, nil, x, []int{1}, nil), biases[i])
+		}
+		return parts
+	}
+	all := func(after ...*Node) *Node {
+		return StopGradient(c.vocabularyLogits(ctx, afresh(transformed, after...)))
+	}
+	return scores{all, blocks}
+}
+
+// inBlocks splits the first axis of x [V,·] into blocks: [P,W,·], and [1,·,·] of what is left over, if anything is.
+func inBlocks(x *Node) []*Node {
+	V, M := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
+	var parts []*Node
+	whole := V / blockWidth * blockWidth
+	if whole > 0 {
+		parts = append(parts, Reshape(SliceAxis(x, 0, AxisRange(0, whole)), whole/blockWidth, blockWidth, M))
+	}
+	if whole < V {
+		parts = append(parts, InsertAxes(SliceAxis(x, 0, AxisRange(whole, V)), 0))
+	}
+	return parts
+}
+
+// afresh is x for a computation that is to be done again, once the nodes of after are there: the compiler does not
+// see that it is the same.
+func afresh(x *Node, after ...*Node) *Node {
+	return OptimizationBarriers(append([]*Node{x}, after...)...)[0]
+}
+
+// distribution is that of the softmax of scores, for each of M rows.
+type distribution struct {
+	scores
+	first *Node // [V,M]: the logits from which top was read
+	top   *Node // [M]: the largest logit
+	sums  *Node // [P,M]: Σ exp(logit − top) over each block
+}
+
+func newDistribution(s scores) distribution {
+	d := distribution{scores: s, first: s.all()}
+	d.top = ReduceMax(d.first, 0)
+	var sums []*Node
+	for _, part := range s.blocks(d.top) {
+		sums = append(sums, ReduceSum(Exp(Sub(part, InsertAxes(d.top, 0, 0))), 1))
+	}
+	d.sums = Concatenate(sums, 0)
+	return d
+}
+
+// logSumExp is the logarithm of the softmax's denominator: [M].
+func (d distribution) logSumExp() *Node { return Add(Log(ReduceSum(d.sums, 0)), d.top) }
+
+// likeliest tells of classes, int32 [M], whether none is likelier: [M].
+func (d distribution) likeliest(classes *Node) *Node {
+	here := Equal(Iota(classes.Graph(), shapes.Make(dtypes.Int32, d.first.Shape().Dimensions...), 0), InsertAxes(classes, 0))
+	return GreaterOrEqual(ReduceMax(Where(here, d.first, Scalar(here.Graph(), d.first.DType(), never)), 0), d.top)
+}
+
+// draw takes one class a row with its probability, by inverting the cumulative sum at uniform [M]: first the block,
+// then the class within it. Unlike the Gumbel trick it needs one random number a row and no noise of [V,M]. Returns
+// int32 [M].
+func (d distribution) draw(uniform *Node) *Node {
+	g := uniform.Graph()
+	P := d.sums.Shape().Dimensions[0]
+	sums := TransposeAllAxes(d.sums, 1, 0)
+	target := InsertAxes(Mul(uniform, ReduceSum(sums, 1)), -1)
+	block := countBelow(sums, target)
+	inBlock := LessThan(Iota(g, shapes.Make(dtypes.Int32, 1, P), 1), InsertAxes(block, -1))
+	before := ReduceAndKeep(Where(inBlock, sums, ScalarZero(g, sums.DType())), ReduceSum, 1)
+	class := Add(MulScalar(block, blockWidth), countBelow(d.blockWeights(block), Sub(target, before)))
+	return Min(class, Scalar(g, dtypes.Int32, d.first.Shape().Dimensions[0]-1))
+}
+
+// blockWeights are exp(logit − top) of one block a row: block [M] to [M,W].
+func (d distribution) blockWeights(block *Node) *Node {
+	g, first := block.Graph(), 0
+	zero := ScalarZero(g, d.top.DType())
+	var weights *Node
+	for _, part := range d.blocks(block) {
+		P, W, M := part.Shape().Dimensions[0], part.Shape().Dimensions[1], part.Shape().Dimensions[2]
+		number := AddScalar(Iota(g, shapes.Make(dtypes.Int32, P, 1, M), 0), first)
+		here := Equal(number, InsertAxes(block, 0, 0))
+		logits := ReduceSum(Where(BroadcastToShape(here, part.Shape()), part, zero), 0) // [W,M]
+		inPart := BroadcastToShape(ReduceLogicalOr(here, 0), logits.Shape())
+		found := Pad(Where(inPart, Exp(Sub(logits, InsertAxes(d.top, 0))), zero), zero, compute.PadAxis{End: blockWidth - W}, compute.PadAxis{})
+		if first += P; weights == nil {
+			weights = found
+		} else {
+			weights = Add(weights, found)
+		}
+	}
+	return TransposeAllAxes(weights, 1, 0)
+}
+
+// countBelow finds, a row, the first place where the cumulative sum of x [M,W] exceeds target [M,1], at
+// most the last place.
+func countBelow(x, target *Node) *Node {
+	below := LessOrEqual(CumSum(x, 1), target)
+	count := ReduceSum(ConvertDType(below, dtypes.Int32), 1)
+	return Min(count, Scalar(x.Graph(), dtypes.Int32, x.Shape().Dimensions[1]-1))
+}
+
+// vocabularyLoss is the negative log-likelihood of labels [M]: [M]. Its gradient to the logits is the softmax, of
+// logits that are computed again where that is cheaper than to keep them.
+func (c *Config) vocabularyLoss(ctx *Context, transformed, logits, labels *Node, d distribution) *Node {
+	sum := StopGradient(d.logSumExp())
+	var arriving *Node
+	logits = IdentityWithCustomGradient(logits, func(logits, _ *Node) *Node {
+		if ctx.recomputes() {
+			logits = c.vocabularyLogits(ctx, afresh(transformed, sum))
+		}
+		return Mul(Exp(Sub(logits, InsertAxes(sum, 0))), InsertAxes(arriving, 0))
+	})
+	// The side that is never taken tells GoMLX that the sum depends on the logits; compilers drop it.
+	other := Squeeze(SliceAxis(logits, 0, AxisElem(0)), 0)
+	sum = Where(BroadcastToDims(Const(sum.Graph(), false), sum.Shape().Dimensions...), other, sum)
+	sum = IdentityWithCustomGradient(sum, func(_, v *Node) *Node {
+		arriving = v
+		return v
+	})
+	return Sub(sum, c.labelLogits(ctx, transformed, labels))
+}
+
+// labelLogits decodes only the label's row of the word table for each slot, so that no one-hot over the
+// vocabulary is made: [M].
+func (c *Config) labelLogits(ctx *Context, transformed, labels *Node) *Node {
+	index := InsertAxes(labels, -1)
+	rows := c.generator().lookup(ctx, nameWord, func(table *Node) *Node { return Gather(table, index) })
+	products := Mul(ConvertDType(ctx.operand(transformed), dtypes.Float32), ConvertDType(ctx.operand(rows), dtypes.Float32))
+	return Add(ReduceSum(products, 1), Gather(ctx.weight(nameGeneratorBias), index))
+}

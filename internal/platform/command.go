@@ -21,7 +21,7 @@ func Command() *cli.Command {
 		Name:  "platform",
 		Usage: "show and install the plugins that run XLA on CPU, GPU and TPU",
 		Description: "Plugins are kept in the user's cache directory. Each is pinned by version and SHA-256;\n" +
-			"a file that differs is never loaded.",
+			"a file that differs is never loaded. That for GPUs brings NVIDIA's libraries: " + gpuSizes() + ".",
 		Subcommands: []*cli.Command{
 			{
 				Name:   "list",
@@ -38,6 +38,16 @@ func Command() *cli.Command {
 	}
 }
 
+// gpuSizes says what the GPU plugin takes.
+func gpuSizes() string {
+	for _, p := range linuxPins {
+		if p.platform == GPU {
+			return megabytes(p.download()) + " to fetch, " + megabytes(p.disk()) + " of disk"
+		}
+	}
+	return ""
+}
+
 func withStore(run func(*store) error) error {
 	s, err := defaultStore()
 	if err != nil {
@@ -46,19 +56,23 @@ func withStore(run func(*store) error) error {
 	return run(s)
 }
 
-// list writes one line a platform. Installed plugins are hashed in full.
+// list writes one line a platform. Installed plugins are hashed in full. The size is that of the disk that they take.
 func (s *store) list(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PLATFORM\tDEVICES\tPLUGIN\tSTATE\tPATH")
+	fmt.Fprintln(table, "PLATFORM\tDEVICES\tPLUGIN\tSIZE\tSTATE\tPATH")
 	for _, platform := range []string{TPU, GPU, CPU} {
 		p, err := s.pin(platform)
 		if err != nil {
-			fmt.Fprintf(table, "%s\t%s\tnone for %s/%s\t\t\n", platform, s.devices(platform), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(table, "%s\t%s\tnone for %s/%s\t\t\t\n", platform, s.devices(platform), runtime.GOOS, runtime.GOARCH)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", platform, s.devices(platform), p, s.state(p), s.path(p))
+		size := "?"
+		if p.disk() > 0 {
+			size = megabytes(p.disk())
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", platform, s.devices(platform), p, size, s.state(p), s.path(p))
 	}
-	fmt.Fprintf(table, "%s\t%s\tnone needed\tbuilt in\t\n", Go, s.devices(Go))
+	fmt.Fprintf(table, "%s\t%s\tnone needed\t\tbuilt in\t\n", Go, s.devices(Go))
 	if err := table.Flush(); err != nil {
 		return fault.Wrap(fault.Storage, err, "platform list")
 	}
@@ -74,6 +88,9 @@ func (s *store) devices(platform string) string {
 	case TPU:
 		return quantity(s.host.tpus(), "chip")
 	case GPU:
+		if version := s.host.driver(); version != "" {
+			return quantity(s.host.gpus(), "GPU") + ", driver " + version
+		}
 		return quantity(s.host.gpus(), "GPU")
 	}
 	return quantity(runtime.NumCPU(), "core")
@@ -88,6 +105,8 @@ func (s *store) state(p pin) string {
 		return "installed, hash as installed"
 	case err == nil:
 		return "installed, hash ok"
+	case errors.Is(err, fs.ErrNotExist) && p.download() > 0:
+		return "not installed, " + megabytes(p.download()) + " to fetch"
 	case errors.Is(err, fs.ErrNotExist):
 		return "not installed"
 	case errors.As(err, &bad):
@@ -117,7 +136,22 @@ func (s *store) installCommand(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(c.App.Writer, "installed %s, SHA-256 %s: %s\nnext: elektron --platform=%s\n", p, installed.Hash, installed.Path, name)
+	if name == GPU {
+		s.warnOfDriver(c.App.ErrWriter)
+	}
 	return nil
+}
+
+// pinnedCUDA is the major version of CUDA that the pinned plugin is built with.
+const pinnedCUDA = 12
+
+// warnOfDriver says what will keep the GPU plugin from running here. It may well be installed for another machine.
+func (s *store) warnOfDriver(w io.Writer) {
+	if err := s.host.checkDriver(pinnedCUDA); err != nil {
+		fmt.Fprintln(w, "warning:", err)
+	} else if s.host.gpus() == 0 {
+		fmt.Fprintf(w, "warning: this machine has no NVIDIA GPU; where there is one, its driver must be %s or later\n", minimumDrivers[pinnedCUDA])
+	}
 }
 
 // quantity is "2 cores", "1 core" or "none".

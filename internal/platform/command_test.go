@@ -2,6 +2,8 @@ package platform
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,5 +58,49 @@ func TestInstallCommand(t *testing.T) {
 	out, err = run("cpu")
 	if err != nil || !strings.Contains(out, "already") || f.fetches.Load() != 1 {
 		t.Errorf("install again: %v, %q after %d fetches", err, out, f.fetches.Load())
+	}
+}
+
+// The list says what a plugin takes and which driver a GPU has; installing says what the driver lacks.
+func TestListAndInstallGPU(t *testing.T) {
+	f := newCUDAFixture(t)
+	var out, warnings bytes.Buffer
+	if err := f.list(&out); err != nil {
+		t.Fatal(err)
+	}
+	f.pins[0].libraries.size = 5e9
+	if err := f.list(&out); err != nil {
+		t.Fatal(err)
+	}
+	f.pins[0].libraries.size = 13
+	for _, want := range []string{"SIZE", "5.0 GB", "not installed, 0 MB to fetch", "none"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the list does not say %q:\n%s", want, out.String())
+		}
+	}
+	run := func() string {
+		warnings.Reset()
+		app := &cli.App{Writer: &out, ErrWriter: &warnings, Action: func(c *cli.Context) error { return f.installCommand(c) }}
+		if err := app.Run([]string{"elektron", "gpu"}); err != nil {
+			t.Fatal(err)
+		}
+		return warnings.String()
+	}
+	if said := run(); !strings.Contains(said, "no NVIDIA GPU") || !strings.Contains(said, "525.60.13") {
+		t.Errorf("without a GPU: %q", said)
+	}
+	if err := os.RemoveAll(f.folder); err != nil {
+		t.Fatal(err)
+	}
+	touch(t, f.host.root, "dev/nvidia0", "proc/driver/nvidia/version")
+	old := []byte("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.01  Wed Oct 27\n")
+	if err := os.WriteFile(filepath.Join(f.host.root, "proc/driver/nvidia/version"), old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said := run(); !strings.Contains(said, "470.82.01 is too old") {
+		t.Errorf("with an old driver: %q", said)
+	}
+	if got := f.devices(GPU); got != "1 GPU, driver 470.82.01" {
+		t.Errorf("devices %q", got)
 	}
 }

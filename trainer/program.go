@@ -101,12 +101,12 @@ func (s *Step) update(state, gradients []*graph.Node, statistics *graph.Node, co
 		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i],
 			First: state[firstSlot*n+i], Second: state[secondSlot*n+i], Rate: 1}
 	}
-	variables, norm = s.Optimizer.Apply(graph.ConvertDType(control.step, dtypes.Float32), control.rate, variables)
-	finite = graph.And(graph.IsFinite(norm), graph.IsFinite(graph.ReduceAllSum(statistics)))
+	losses := graph.ReduceAllSum(statistics)
+	variables, norm, finite = s.Optimizer.ApplyIfFinite(graph.ConvertDType(control.step, dtypes.Float32), control.rate, losses, variables)
 	updated = make([]*graph.Node, slots*n)
 	for i, v := range variables {
 		for slot, node := range [slots]*graph.Node{v.Value, v.First, v.Second} {
-			updated[slot*n+i] = graph.Where(finite, node, state[slot*n+i])
+			updated[slot*n+i] = node
 		}
 	}
 	return updated, norm, finite

@@ -61,19 +61,42 @@ func (c Config) Validate() error {
 // Apply is one update: the parameters' new values and moments (Gradient is dropped), and the global norm of
 // the gradient before clipping. step (from 0) and learningRate are float32 scalars.
 func (c Config) Apply(step, learningRate *Node, params []Variable) (updated []Variable, gradNorm *Node) {
-	gradNorm = globalNorm(params)
-	rule := c.rule()
-	updated = make([]Variable, len(params))
-	for i, p := range params {
+	bundles := c.bundles(params)
+	gradNorm = globalNorm(bundles)
+	return c.update(step, learningRate, gradNorm, nil, bundles), gradNorm
+}
+
+// ApplyIfFinite is Apply where the global norm and also, a scalar, are finite; elsewhere everything stays as it is.
+func (c Config) ApplyIfFinite(step, learningRate, also *Node, params []Variable) (updated []Variable, gradNorm, finite *Node) {
+	bundles := c.bundles(params)
+	gradNorm = globalNorm(bundles)
+	finite = And(IsFinite(gradNorm), IsFinite(also))
+	return c.update(step, learningRate, gradNorm, finite, bundles), gradNorm, finite
+}
+
+// update updates where finite, a boolean scalar, is true; nil is always. The result is in the order of the variables
+// in the bundles.
+func (c Config) update(step, learningRate, gradNorm, finite *Node, bundles []bundle) []Variable {
+	rule, count := c.rule(), 0
+	for _, b := range bundles {
+		count += len(b.of)
+	}
+	updated := make([]Variable, count)
+	for _, b := range bundles {
+		p := b.joined
 		p.Gradient = c.clip(p.Gradient, gradNorm)
-		update, first, second := rule.direction(p, step)
+		direction, first, second := rule.direction(p, step)
 		rate := learningRate
 		if p.Rate != 1 {
 			rate = MulScalar(rate, p.Rate)
 		}
-		updated[i] = Variable{Name: p.Name, Value: Sub(p.Value, Mul(update, rate)), First: first, Second: second, Rate: p.Rate}
+		value := Sub(p.Value, Mul(direction, rate))
+		if finite != nil {
+			value, first, second = Where(finite, value, p.Value), Where(finite, first, p.First), Where(finite, second, p.Second)
+		}
+		b.split(Variable{Value: value, First: first, Second: second}, updated)
 	}
-	return updated, gradNorm
+	return updated
 }
 
 func (c Config) rule() rule {
@@ -92,12 +115,24 @@ func (c Config) clip(gradient, norm *Node) *Node {
 	return Mul(gradient, Div(limit, Max(norm, limit)))
 }
 
-func globalNorm(params []Variable) *Node {
-	squares := make([]*Node, len(params))
-	for i, p := range params {
-		squares[i] = ReduceAllSum(Square(p.Gradient))
+// globalNorm adds up squares of gradients of one shape before it sums over them: one pass and one sum for all of a
+// shape. On a TPU a sum of its own for each variable takes longer than the numbers need.
+func globalNorm(bundles []bundle) *Node {
+	var shapes []string
+	squares := map[string]*Node{}
+	for _, b := range bundles {
+		shape, square := b.joined.Gradient.Shape().String(), Square(b.joined.Gradient)
+		if squares[shape] == nil {
+			shapes, squares[shape] = append(shapes, shape), square
+		} else {
+			squares[shape] = Add(squares[shape], square)
+		}
 	}
-	return Sqrt(ReduceAllSum(Stack(squares, 0)))
+	sums := make([]*Node, len(shapes))
+	for i, shape := range shapes {
+		sums[i] = ReduceAllSum(squares[shape])
+	}
+	return Sqrt(ReduceAllSum(Stack(sums, 0)))
 }
 
 // Decayed tells whether weight decay and LAMB's trust ratio apply to a parameter: to all but biases and

@@ -186,7 +186,7 @@ func (a *attempt) evaluate(ctx context.Context, console *track.Console, done int
 	if err != nil {
 		return err
 	}
-	scores, err := Evaluate(a.task, outputs, main.List)
+	scores, err := main.evaluate(outputs)
 	if err != nil {
 		return err
 	}
@@ -213,14 +213,14 @@ func (a *attempt) evaluate(ctx context.Context, console *track.Console, done int
 
 // predict gives the outputs for all examples of a split.
 func (a *attempt) predict(ctx context.Context, held *heldOut) ([][]float32, error) {
-	outputs := make([][]float32, len(held.List))
+	outputs := make([][]float32, held.encoded.Len())
 	for batch := range held.batches.InOrder() {
 		rows, err := a.classifier.outputsOf(batch)
 		if err != nil {
 			return nil, err
 		}
 		for row, output := range rows {
-			outputs[batch.Examples[row]] = output
+			outputs[batch.Examples[row]] = held.used(batch.Examples[row], output)
 		}
 		if ctx.Err() != nil {
 			return nil, stopped(a.task, a.run.Seed)
@@ -240,14 +240,14 @@ func (a *attempt) choose(ctx context.Context, r *record) (weights map[string][]f
 		a.classifier.start(weights, 0)
 	}
 	a.run.Chosen, a.run.Dev = a.best.step, map[string]Scores{}
-	a.run.Degenerate = Degenerate(a.task, a.best.outputs)
+	a.run.Degenerate = a.data.dev[0].degenerate(a.best.outputs)
 	for i, held := range a.data.dev {
 		outputs, scores := a.best.outputs, a.best.scores
 		if i > 0 {
 			if outputs, err = a.predict(ctx, held); err != nil {
 				return nil, err
 			}
-			if scores, err = Evaluate(a.task, outputs, held.List); err != nil {
+			if scores, err = held.evaluate(outputs); err != nil {
 				return nil, err
 			}
 		}

@@ -17,8 +17,10 @@ type Batch struct {
 	IDs        []int32   // [B*S] [CLS] A [SEP] or [CLS] A [SEP] B [SEP], then padding
 	SegmentIDs []int32   // [B*S] 1 for B [SEP], else 0
 	Lengths    []int32   // [B] tokens that are not padding
-	Labels     []int32   // [B] classes; nil for regression
-	Scores     []float32 // [B] targets from 0 to 1 (Task.Target); nil for classification
+	Labels     []int32   // [B] classes; nil for other tasks
+	Scores     []float32 // [B] targets from 0 to 1 (Task.Target); nil but for regression
+	Starts     []int32   // [B] place of the answer's first token; 0 for none; nil but for SQuAD
+	Ends       []int32   // [B] place of its last token
 	Weights    []float32 // [B] 1 for examples, else 0
 	Examples   []int     // [B] numbers of the examples; -1 for none
 }
@@ -124,9 +126,12 @@ func (b *Batches) batch(p planned) *Batch {
 		IDs: make([]int32, b.size*s), SegmentIDs: make([]int32, b.size*s), Lengths: make([]int32, b.size),
 		Weights: make([]float32, b.size), Examples: make([]int, b.size),
 	}
-	if b.data.task.Regression() {
+	switch {
+	case b.data.task.Spans != 0:
+		x.Starts, x.Ends = make([]int32, b.size), make([]int32, b.size)
+	case b.data.task.Regression():
 		x.Scores = make([]float32, b.size)
-	} else {
+	default:
 		x.Labels = make([]int32, b.size)
 	}
 	for row := range b.size {
@@ -136,18 +141,21 @@ func (b *Batches) batch(p planned) *Batch {
 			example := p.examples[row]
 			ids, second = b.data.row(example)
 			x.Examples[row], x.Weights[row] = example, 1
-			x.setTarget(row, b.data.task, b.data.examples[example])
+			x.setTarget(row, b.data, example)
 		}
 		x.setText(row, ids, second, b.data.special.pad)
 	}
 	return x
 }
 
-func (x *Batch) setTarget(row int, t *Task, e Example) {
-	if t.Regression() {
-		x.Scores[row] = float32(t.Target(e.Score))
-	} else {
-		x.Labels[row] = int32(e.Label)
+func (x *Batch) setTarget(row int, data *Encoded, example int) {
+	switch {
+	case x.Scores != nil:
+		x.Scores[row] = float32(data.task.Target(data.examples[example].Score))
+	case x.Labels != nil:
+		x.Labels[row] = int32(data.examples[example].Label)
+	case data.spans != nil:
+		x.Starts[row], x.Ends[row] = data.spans[example][0], data.spans[example][1]
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"elektron/glue/squad"
 	"elektron/internal/fault"
 	"elektron/model"
 	"elektron/trainer"
@@ -27,6 +28,9 @@ type programOptions struct {
 	official    bool // the published code's layer decay
 	compute     dtypes.DType
 	emulateHalf bool // compute bfloat16 products from float32 ones
+
+	spans          squad.Version // of tasks whose answers are parts of a text, with the head for that; else 0
+	noAnswerWeight float64       // of that head's second loss
 }
 
 // classifier is a model in fine-tuning: its programs, compiled for a shape when a batch first has it, and its state,
@@ -44,7 +48,7 @@ type classifier struct {
 const slots = 3
 
 func newClassifier(backend compute.Backend, o programOptions) (*classifier, error) {
-	c := &classifier{programOptions: o, backend: backend, weights: o.model.ClassifierWeights(o.outputs), compiled: map[[2]int]bool{}}
+	c := &classifier{programOptions: o, backend: backend, weights: o.weights(), compiled: map[[2]int]bool{}}
 	var err error
 	if c.train, err = graph.NewExec(backend, c.buildTrain); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "glue: the training step")
@@ -54,6 +58,14 @@ func newClassifier(backend compute.Backend, o programOptions) (*classifier, erro
 	}
 	c.train, c.predict = c.train.WithName("finetune_step").SetMaxCache(-1), c.predict.WithName("predict").SetMaxCache(-1) // a program a length
 	return c, nil
+}
+
+// weights lists those of the model with the head of the task.
+func (o *programOptions) weights() []model.Weight {
+	if o.spans != 0 {
+		return o.model.SpanWeights(o.spans == squad.V2)
+	}
+	return o.model.ClassifierWeights(o.outputs)
 }
 
 // start sets the state for a run: weights as given by name, those that are not given drawn from the seed, zero moments.
@@ -105,12 +117,9 @@ type stepResult struct {
 // step trains on a batch and updates the state. step counts from 0. After an error of the device the state is lost.
 func (c *classifier) step(b *Batch, seed uint32, step int64, rate float64) (r stepResult, err error) {
 	err = fault.Catch(fmt.Sprintf("glue: step %d", step+1), func() error {
-		targets := any(tensors.FromFlatDataAndDimensions(b.Labels, len(b.Labels)))
-		if c.regression {
-			targets = tensors.FromFlatDataAndDimensions(b.Scores, len(b.Scores))
-		}
-		inputs := append(textTensors(b), targets, tensors.FromFlatDataAndDimensions(b.Weights, b.Size),
+		inputs := append(textTensors(b), tensors.FromFlatDataAndDimensions(b.Weights, b.Size),
 			tensors.FromScalar(seed), tensors.FromScalar(uint32(step)), tensors.FromScalar(float32(rate)))
+		inputs = append(inputs, c.targets(b)...)
 		out, err := trainer.Call(c.backend, c.train, nil, c.state, inputs)
 		if err != nil {
 			return err
@@ -125,7 +134,19 @@ func (c *classifier) step(b *Batch, seed uint32, step int64, rate float64) (r st
 	return r, err
 }
 
-// outputsOf are those of a batch's rows that stand for examples: [Rows][C].
+// targets are what a batch is to be learnt as: labels or scores, or where answers begin and where they end.
+func (c *classifier) targets(b *Batch) []any {
+	switch {
+	case c.spans != 0:
+		return []any{tensors.FromFlatDataAndDimensions(b.Starts, b.Size), tensors.FromFlatDataAndDimensions(b.Ends, b.Size)}
+	case c.regression:
+		return []any{tensors.FromFlatDataAndDimensions(b.Scores, b.Size)}
+	}
+	return []any{tensors.FromFlatDataAndDimensions(b.Labels, b.Size)}
+}
+
+// outputsOf are those of a batch's rows that stand for examples: [Rows][C], and for answers in a text [Rows] with the
+// outputs of buildPredict.
 func (c *classifier) outputsOf(b *Batch) (rows [][]float32, err error) {
 	err = fault.Catch("glue: prediction", func() error {
 		out, err := trainer.Call(c.backend, c.predict, c.state[:len(c.weights)], nil, textTensors(b))
@@ -136,8 +157,8 @@ func (c *classifier) outputsOf(b *Batch) (rows [][]float32, err error) {
 		if err != nil {
 			return err
 		}
-		for row := range b.Rows {
-			rows = append(rows, flat[row*c.outputs:(row+1)*c.outputs])
+		for row, width := 0, len(flat)/b.Size; row < b.Rows; row++ {
+			rows = append(rows, flat[row*width:(row+1)*width])
 		}
 		return nil
 	})
@@ -156,18 +177,14 @@ func textOf(in []*graph.Node) model.Text {
 	return model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]}
 }
 
-// buildTrain is the graph of a training step. Inputs: state; text; targets and weights [B]; seed, step (uint32) and
-// learning rate (float32). Outputs: the new state; loss, gradient norm and finite flag [3].
+// buildTrain is the graph of a training step. Inputs: state; text; weights [B]; seed, step (uint32) and learning rate
+// (float32); targets [B]. Outputs: the new state; loss, gradient norm and finite flag [3].
 func (c *classifier) buildTrain(in []*graph.Node) []*graph.Node {
 	n := len(c.weights)
 	state, text, rest := in[:slots*n], textOf(in[slots*n:]), in[slots*n+textInputs:]
-	targets, weights, seed, step, rate := rest[0], rest[1], rest[2], rest[3], rest[4]
-	outputs := c.model.Classify(c.context(state[:n], model.StepKey(seed, step)), text)
-	losses := model.CrossEntropy
-	if c.regression {
-		losses = model.SquaredError
-	}
-	sum := graph.ReduceAllSum(graph.Mul(losses(outputs, targets), weights))
+	weights, seed, step, rate, targets := rest[0], rest[1], rest[2], rest[3], rest[4:]
+	losses := c.losses(c.context(state[:n], model.StepKey(seed, step)), text, targets)
+	sum := graph.ReduceAllSum(graph.Mul(losses, weights))
 	mean := graph.Div(sum, graph.MaxScalar(graph.ReduceAllSum(weights), 1.0))
 	minimized := mean
 	if c.sum {
@@ -176,6 +193,17 @@ func (c *classifier) buildTrain(in []*graph.Node) []*graph.Node {
 	gradients := graph.Gradient(minimized, state[:n]...)
 	updated, norm, finite := c.update(state, gradients, minimized, step, rate)
 	return append(updated, graph.Stack([]*graph.Node{mean, norm, graph.ConvertDType(finite, dtypes.Float32)}, 0))
+}
+
+// losses are those of the examples: [B].
+func (c *classifier) losses(ctx *model.Context, text model.Text, targets []*graph.Node) *graph.Node {
+	switch {
+	case c.spans != 0:
+		return model.SpanLoss(c.model.Spans(ctx, text, c.spans == squad.V2), targets[0], targets[1], c.noAnswerWeight)
+	case c.regression:
+		return model.SquaredError(c.model.Classify(ctx, text), targets[0])
+	}
+	return model.CrossEntropy(c.model.Classify(ctx, text), targets[0])
 }
 
 // update is the optimizer's half of the step. Where loss or gradient are not finite, the new state is the old one.
@@ -202,10 +230,20 @@ func (c *classifier) rate(name string) float64 {
 	return optimizer.LayerwiseRate(name, e.Layers, e.HiddenGroups, c.layerDecay, c.official)
 }
 
-// buildPredict is the graph of prediction. Inputs: weights, text. Output: [B,C].
+// buildPredict is the graph of prediction. Inputs: weights, text. Output: [B,C], or, for answers in a text, [B,2S] with the
+// log-probabilities of their begin and their end at each position, and in SQuAD 2.0 [B,2S+1] with the log-odds of none.
 func (c *classifier) buildPredict(in []*graph.Node) []*graph.Node {
 	n := len(c.weights)
-	return []*graph.Node{c.model.Classify(c.context(in[:n], nil), textOf(in[n:]))}
+	ctx, text := c.context(in[:n], nil), textOf(in[n:])
+	if c.spans == 0 {
+		return []*graph.Node{c.model.Classify(ctx, text)}
+	}
+	spans := c.model.Spans(ctx, text, c.spans == squad.V2)
+	outputs := []*graph.Node{spans.Start, spans.End}
+	if spans.NoAnswer != nil {
+		outputs = append(outputs, graph.InsertAxes(spans.NoAnswer, -1))
+	}
+	return []*graph.Node{graph.Concatenate(outputs, -1)}
 }
 
 // context gives the model its weights by name.

@@ -18,7 +18,7 @@ var namedFlags = []struct {
 	{&cli.StringFlag{Name: "vocab", Usage: "vocabulary file (default: the model's own)"}, "run.vocab"},
 	{&cli.BoolFlag{Name: "from-scratch", Usage: "random weights of the model's shape, to see what pre-training is worth"}, "run.from_scratch"},
 	{&cli.StringFlag{Name: "data-dir", Usage: "folder of the tasks' folders, as scripts/download_glue.sh makes it"}, "run.data_dir"},
-	{&cli.StringSliceFlag{Name: "task", Usage: "tasks, with commas between them: " + strings.Join(taskNames(), ", ") + ", all, or a .yaml file that describes your own"}, "run.tasks"},
+	{&cli.StringSliceFlag{Name: "task", Usage: "tasks, with commas between them: " + strings.Join(append(taskNames(), "all (of these)"), ", ") + "; " + strings.Join(spanTaskNames(), ", ") + "; or a .yaml file that describes your own"}, "run.tasks"},
 	{&cli.StringFlag{Name: "task-config", Usage: "YAML file with finetune keys by task, such as rte: {epochs: 20}"}, "run.task_config"},
 	{&cli.StringFlag{Name: "seeds", Usage: "runs of each task"}, "run.seeds"},
 	{&cli.StringFlag{Name: "seed", Usage: "seed of the first run"}, "run.seed"},
@@ -48,7 +48,7 @@ func Command() *cli.Command {
 	}
 	return &cli.Command{
 		Name:  "glue",
-		Usage: "fine-tune a model on GLUE or your own tasks, evaluate and predict",
+		Usage: "fine-tune a model on GLUE, SQuAD or your own tasks, evaluate and predict",
 		Description: `Writes results.json, results.md, plots, a file of predictions for each task and submission.zip, which the GLUE
 server takes, into --out. Running the same command again leaves finished runs alone. Examples:
    elektron glue --model run --data-dir GLUE --task cola,sst2 --seeds 3 --out results

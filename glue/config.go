@@ -9,6 +9,7 @@ import (
 // Config is everything that decides what `glue` does. Its yaml tags are the keys of --config and --set.
 type Config struct {
 	Finetune FinetuneConfig   `yaml:"finetune"`
+	Squad    SquadConfig      `yaml:"squad"`
 	Optim    optimizer.Config `yaml:"optim"`
 	Sweep    SweepConfig      `yaml:"sweep"`
 	Run      RunConfig        `yaml:"run"`
@@ -17,14 +18,14 @@ type Config struct {
 // FinetuneConfig is how a model is fine-tuned on a task. --task-config changes it for single tasks.
 type FinetuneConfig struct {
 	LR                float64 `yaml:"lr" doc:"peak learning rate; 0 takes that of the model's size: 3e-4 small, 1e-4 base, 5e-5 large"`
-	Epochs            float64 `yaml:"epochs" doc:"passes over the training data, also parts of one; 0 takes the task's: 10 for RTE and STS-B, else 3"`
+	Epochs            float64 `yaml:"epochs" doc:"passes over the training data, also parts of one; 0 takes the task's: 10 for RTE and STS-B, 2 for SQuAD, else 3"`
 	BatchSize         int     `yaml:"batch_size" doc:"examples of a step"`
 	Warmup            float64 `yaml:"warmup" doc:"share of the steps over which the learning rate rises; it falls to 0 from the first step on, as in the official code"`
 	LayerDecay        float64 `yaml:"layer_decay" doc:"factor of the learning rate from a layer to the one below; 0 takes that of the model's size: 0.8 small and base, 0.9 large; 1 is none"`
 	LayerDecayVariant string  `yaml:"layer_decay_variant" doc:"correct: the top layer has the factor once; official: twice, as in the published code" oneof:"correct,official"`
 	Loss              string  `yaml:"loss" doc:"over a batch: mean, or sum as in the published code" oneof:"mean,sum"`
 	Dropout           float64 `yaml:"dropout" doc:"of hidden states, attention probabilities and the head's input"`
-	MaxSeqLen         int     `yaml:"max_seq_len" doc:"tokens of an example; longer ones are cut, the longer text of a pair first; 0 takes 128, or what the model has positions for"`
+	MaxSeqLen         int     `yaml:"max_seq_len" doc:"tokens of an example; longer ones are cut, the longer text of a pair first; 0 takes 128, for SQuAD 512, or what the model has positions for"`
 	Shapes            int     `yaml:"shapes" doc:"sequence lengths that examples are padded to, at most; each is a program to compile"`
 	DoubleUnordered   bool    `yaml:"double_unordered" doc:"train on both orders of a pair where the task is symmetric (MRPC, STS-B)"`
 	EvalsPerEpoch     int     `yaml:"evals_per_epoch" doc:"evaluations on the dev set in an epoch; there is always one after the last step"`
@@ -72,6 +73,7 @@ func Defaults() Config {
 	return Config{
 		Finetune: FinetuneConfig{BatchSize: 32, Warmup: 0.1, LayerDecayVariant: "correct", Loss: "mean", Dropout: 0.1,
 			Shapes: DefaultShapes, DoubleUnordered: true, EvalsPerEpoch: 2, Choose: chooseBest},
+		Squad: defaultSquad,
 		Optim: optimizer.Config{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, ClipNorm: 1},
 		Sweep: SweepConfig{Seeds: 1},
 		Run:   RunConfig{Seeds: 1, Seed: 1, Ensemble: 1, DType: "f32", Platform: platform.Auto, Out: "glue-results"},
@@ -104,6 +106,7 @@ func (c *Config) Validate() error {
 	}
 	p.Add(c.Optim.Validate())
 	c.Finetune.check(&p, "finetune.")
+	c.Squad.check(&p)
 	_, err := c.Sweep.grid(0)
 	p.Add(err)
 	return p.Err()

@@ -17,8 +17,9 @@ type Encoded struct {
 	special  struct{ pad, class, sep int32 }
 
 	ids    []int32
-	starts []int   // [N+1] where the rows begin in ids
-	second []int32 // [N] where segment 1 begins in the row; the row's length for single texts
+	starts []int      // [N+1] where the rows begin in ids
+	second []int32    // [N] where segment 1 begins in the row; the row's length for single texts
+	spans  [][2]int32 // [N] of SQuAD's training windows: where in the row the answer begins and ends; else nil
 
 	Truncated int // examples that were longer than the limit
 	Unknown   int // [UNK] among the ids

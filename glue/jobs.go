@@ -17,6 +17,7 @@ type job struct {
 	source   *Source
 	also     []*Source // tasks that its model predicts too
 	recipe   FinetuneConfig
+	squad    SquadConfig
 	isSource bool     // other jobs start from its model
 	notes    []string // what a user should know
 }
@@ -84,9 +85,12 @@ func (p *planning) add(ctx context.Context, t *Task) error {
 	if err != nil {
 		return err
 	}
-	j := &job{task: t, source: source, recipe: p.recipes[t.Name].resolved(t, p.encoder), notes: source.Warnings()}
+	j := &job{task: t, source: source, recipe: p.recipes[t.Name].resolved(t, p.encoder), squad: p.config.Squad, notes: source.Warnings()}
 	if longest := j.recipe.MaxSeqLen; longest > p.encoder.MaxPositions {
 		return fault.New(fault.Usage, "glue: %s: finetune.max_seq_len (--max-seq-len) is %d, but the model has %d positions", t.Name, longest, p.encoder.MaxPositions)
+	}
+	if err := j.checkCutting(); err != nil {
+		return err
 	}
 	p.jobs = append(p.jobs, j)
 	for _, other := range Tasks() { // those that its model predicts, where they are there
@@ -148,11 +152,11 @@ func (j *job) check(ctx context.Context) error {
 	for _, source := range append([]*Source{j.source}, j.also...) {
 		for _, role := range []Role{Train, Dev, Test} {
 			for _, split := range source.Splits(role) {
-				e, err := source.Read(ctx, split)
+				warnings, err := source.warningsOf(ctx, split)
 				if err != nil {
 					return err
 				}
-				j.notes = append(j.notes, e.Warnings()...)
+				j.notes = append(j.notes, warnings...)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ type Metric string
 // The metrics of GLUE.
 const (
 	Accuracy Metric = "accuracy" // share of the predictions that are right
-	F1       Metric = "f1"       // harmonic mean of precision and recall of class 1
+	F1       Metric = "f1"       // harmonic mean of precision and recall: of class 1; in SQuAD of an answer's words
 	Matthews Metric = "matthews" // Matthews correlation coefficient
 	Pearson  Metric = "pearson"  // linear correlation
 	Spearman Metric = "spearman" // correlation of ranks

@@ -26,6 +26,7 @@ type heldOut struct {
 	encoded *Encoded
 	batches *Batches
 	hash    string
+	spans   *spanSplit // of SQuAD; else nil
 }
 
 // key names the split among those of all tasks.
@@ -33,6 +34,9 @@ func (h *heldOut) key() string { return h.Task.Name + "/" + h.Split.Name }
 
 // prepare reads, encodes and sorts all that a job needs.
 func prepare(ctx context.Context, j *job, tokenizer *wordpiece.Tokenizer) (*prepared, error) {
+	if j.task.Spans != 0 {
+		return prepareSpans(ctx, j, tokenizer)
+	}
 	p := &prepared{}
 	f := &j.recipe
 	train, err := j.source.Read(ctx, j.source.Splits(Train)[0])
@@ -113,13 +117,13 @@ func (p *prepared) encode(ctx context.Context, of *Examples, list []Example, tok
 }
 
 // someRows draws n examples, always the same ones, in their order; 0 takes all.
-func someRows(list []Example, n int) []Example {
+func someRows[Row any](list []Row, n int) []Row {
 	if n == 0 || n >= len(list) {
 		return list
 	}
 	places := rand.New(rand.NewPCG(0, 0)).Perm(len(list))[:n]
 	slices.Sort(places)
-	some := make([]Example, n)
+	some := make([]Row, n)
 	for i, place := range places {
 		some[i] = list[place]
 	}

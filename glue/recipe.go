@@ -25,8 +25,11 @@ var bySize = []struct {
 	{1 << 30, 5e-5, 0.9, []float64{3e-5, 5e-5, 1e-4}},
 }
 
-// usualSeqLen is the official code's length of examples, in tokens.
-const usualSeqLen = 128
+// The official code's lengths of examples, in tokens; the second one is that of SQuAD.
+const (
+	usualSeqLen   = 128
+	windowsSeqLen = 512
+)
 
 // sizeOf is the place in bySize of a model.
 func sizeOf(hidden int) int {
@@ -40,7 +43,9 @@ func sizeOf(hidden int) int {
 // resolved is the recipe for a task and a model in which no value is left open.
 func (f FinetuneConfig) resolved(t *Task, m *model.Config) FinetuneConfig {
 	size := bySize[sizeOf(m.HiddenSize)]
-	if f.MaxSeqLen == 0 {
+	if f.MaxSeqLen == 0 && t.Spans != 0 {
+		f.MaxSeqLen = min(windowsSeqLen, m.MaxPositions)
+	} else if f.MaxSeqLen == 0 {
 		f.MaxSeqLen = min(usualSeqLen, m.MaxPositions)
 	}
 	if f.LR == 0 {
@@ -60,11 +65,11 @@ func (f FinetuneConfig) resolved(t *Task, m *model.Config) FinetuneConfig {
 // the same sort as MNLI, which the literature starts from its model (Liu et al., "RoBERTa", 2019, section 5.1).
 var transferTasks = []string{"mrpc", "stsb", "rte"}
 
-// recipes gives each task of the benchmark and own ones the finetune keys that hold for it: the general ones, changed by
+// recipes gives each task of the benchmark, SQuAD's and own ones the finetune keys that hold for it: the general ones, changed by
 // the file of --task-config (where a name's dots are underscores). The error, of kind fault.Usage or fault.Storage, names all that is wrong.
 func (c *Config) recipes(own ...*Task) (map[string]FinetuneConfig, error) {
 	var fields []reflect.StructField
-	all := slices.DeleteFunc(append(Tasks(), own...), func(t *Task) bool { return t.Model != "" })
+	all := slices.DeleteFunc(slices.Concat(Tasks(), spanTasks, own), func(t *Task) bool { return t.Model != "" })
 	for i, t := range all { // a section for each task, also for those that are not run now
 		fields = append(fields, reflect.StructField{Name: "Task" + strconv.Itoa(i), Type: reflect.TypeFor[FinetuneConfig](),
 			Tag: reflect.StructTag(fmt.Sprintf("yaml:%q", strings.ReplaceAll(t.Name, ".", "_")))})

@@ -295,10 +295,13 @@ func (t *TaskResult) lastOf(run Run) string {
 // title is the metric's name as a reader knows it.
 func (m Metric) title() string {
 	switch m {
-	case F1:
-		return "F1"
+	case F1, ExactMatch:
+		return strings.ToUpper(string(m))
 	case Matthews, Pearson, Spearman:
 		return strings.ToUpper(string(m[:1])) + string(m[1:])
+	}
+	if title, ok := spanTitles[m]; ok {
+		return title
 	}
 	return string(m)
 }

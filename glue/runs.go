@@ -132,7 +132,11 @@ func (r *runs) recipe(p point) map[string]string {
 	f := r.job.recipe
 	f.LR, f.Epochs = p.lr, p.epochs
 	values := map[string]string{}
-	for section, config := range map[string]any{"finetune.": &f, "optim.": &r.config.Optim} {
+	sections := map[string]any{"finetune.": &f, "optim.": &r.config.Optim}
+	if r.job.task.Spans != 0 {
+		sections["squad."] = &r.config.Squad
+	}
+	for section, config := range sections {
 		for _, key := range settings.New(config).Keys() {
 			values[section+key.Name] = key.Value
 		}
@@ -166,7 +170,7 @@ func (r *runs) conclude(ctx context.Context, p point) error {
 		}
 		r.say("%s: predictions in %s", held.Task.Title, path)
 	}
-	return nil
+	return r.writeAnswers(ctx, best)
 }
 
 // made are the runs as results show them.
@@ -198,7 +202,7 @@ func (r *runs) ensemble(of []*record) (*Ensemble, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Dev[held.Split.Name], err = Evaluate(r.job.task, outputs, held.List); err != nil {
+		if e.Dev[held.Split.Name], err = held.evaluate(outputs); err != nil {
 			return nil, err
 		}
 	}

@@ -180,6 +180,9 @@ func (s *session) carryOver(ctx context.Context) error {
 func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 	o := programOptions{model: s.encoder, optimizer: s.config.Optim, outputs: t.Outputs(), regression: t.Regression(), sum: f.Loss == lossSum,
 		layerDecay: f.LayerDecay, official: f.LayerDecayVariant == decayOfficial, compute: dtypes.Float32}
+	if t.Spans != 0 {
+		o.spans, o.noAnswerWeight = t.Spans, s.config.Squad.NoAnswerWeight
+	}
 	o.model.HiddenDropout, o.model.AttentionDropout = f.Dropout, f.Dropout
 	if s.config.Run.DType == "bf16" {
 		o.compute = dtypes.BFloat16

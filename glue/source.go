@@ -32,7 +32,7 @@ type Source struct {
 func Locate(ctx context.Context, dataDir string, t *Task) (*Source, error) {
 	if !blob.IsRemote(dataDir) && t.folder == "" {
 		if info, err := os.Stat(dataDir); err != nil || !info.IsDir() {
-			return nil, fault.New(fault.Usage, "glue: %s: no such folder; name the one that holds the tasks' folders (%s, …) with --data-dir; %s", dataDir, t.Folders[0], howToGet(dataDir))
+			return nil, fault.New(fault.Usage, "glue: %s: no such folder; name the one that holds the tasks' folders (%s, …) with --data-dir; %s", dataDir, t.Folders[0], t.howToGet(dataDir))
 		}
 	}
 	folders := []string{t.folder}
@@ -51,10 +51,18 @@ func Locate(ctx context.Context, dataDir string, t *Task) (*Source, error) {
 			return s, nil
 		}
 	}
-	return nil, fault.New(fault.Data, "glue: no file of the task %s: looked for %s; %s", t.Name, t.expected(folders), howToGet(dataDir))
+	return nil, fault.New(fault.Data, "glue: no file of the task %s: looked for %s; %s", t.Name, t.expected(folders), t.howToGet(dataDir))
 }
 
-// howToGet says where the official files come from.
+// howToGet says where the official files of the task come from.
+func (t *Task) howToGet(dataDir string) string {
+	if t.Spans != 0 {
+		return "the official files are on " + squadSite
+	}
+	return howToGet(dataDir)
+}
+
+// howToGet says where the benchmark's official files come from.
 func howToGet(dataDir string) string {
 	if dataDir == "" {
 		dataDir = "FOLDER"
@@ -70,7 +78,7 @@ func (t *Task) expected(folders []string) string {
 		parquet = append(parquet, s.Parquet+"-*.parquet")
 	}
 	text := fmt.Sprintf("%s in %s", strings.Join(tsv, ", "), strings.Join(folders, ", "))
-	if t.folder != "" {
+	if t.folder != "" || t.Spans != 0 {
 		return text
 	}
 	return fmt.Sprintf("%s (the original files), and %s there (Hugging Face's)", text, strings.Join(parquet, ", "))
@@ -106,7 +114,7 @@ func (s *Source) list(ctx context.Context) error {
 				s.files[split.Name] = []string{info.Name} // rather than any Parquet file
 				break
 			}
-			if isParquetOf(below, split.Parquet) {
+			if split.Parquet != "" && isParquetOf(below, split.Parquet) {
 				s.files[split.Name] = append(s.files[split.Name], info.Name)
 			}
 		}
@@ -158,7 +166,7 @@ func (s *Source) Need(roles ...Role) error {
 		for _, split := range s.Task.SplitsOf(role) {
 			names = append(names, s.path(split))
 		}
-		return fault.New(fault.Data, "glue: task %s has no %s data: %s is not there; %s", s.Task.Name, role, strings.Join(names, ", "), howToGet(""))
+		return fault.New(fault.Data, "glue: task %s has no %s data: %s is not there; %s", s.Task.Name, role, strings.Join(names, ", "), s.Task.howToGet(""))
 	}
 	return nil
 }
@@ -181,6 +189,19 @@ func withoutSplit(split Split) string {
 		return split.Name + " is left out of the results"
 	}
 	return split.Submission + " is not written"
+}
+
+// warningsOf reads a split for what a user should know of it (see Examples.Warnings).
+func (s *Source) warningsOf(ctx context.Context, split Split) ([]string, error) {
+	if s.Task.Spans != 0 {
+		_, warnings, err := s.questions(ctx, split)
+		return warnings, err
+	}
+	e, err := s.Read(ctx, split)
+	if err != nil {
+		return nil, err
+	}
+	return e.Warnings(), nil
 }
 
 // Read reads a split. A missing file is an error of kind fault.Data; what reading found is in Examples.Warnings.

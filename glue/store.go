@@ -26,12 +26,11 @@ type record struct {
 // savedOutputs are a model's outputs for a split.
 type savedOutputs struct {
 	Examples string `json:"examples"` // hash of the split's examples
-	Columns  int    `json:"columns"`
-	Values   []byte `json:"values"` // float32, little-endian, row by row
+	Values   []byte `json:"values"`   // float32, little-endian, row by row
 }
 
 func saveOutputs(held *heldOut, rows [][]float32) savedOutputs {
-	o := savedOutputs{Examples: held.hash, Columns: len(rows[0])}
+	o := savedOutputs{Examples: held.hash}
 	for _, row := range rows {
 		for _, x := range row {
 			o.Values = binary.LittleEndian.AppendUint32(o.Values, math.Float32bits(x))
@@ -42,14 +41,19 @@ func saveOutputs(held *heldOut, rows [][]float32) savedOutputs {
 
 // of gives the outputs for a split; nil if these are not of its examples.
 func (o savedOutputs) of(held *heldOut) [][]float32 {
-	if o.Examples != held.hash || o.Columns < 1 || len(o.Values) != 4*o.Columns*len(held.List) {
+	rows := make([][]float32, held.encoded.Len())
+	total := 0
+	for i := range rows {
+		rows[i] = make([]float32, held.width(i))
+		total += len(rows[i])
+	}
+	if o.Examples != held.hash || len(o.Values) != 4*total {
 		return nil
 	}
-	rows := make([][]float32, len(held.List))
-	for i := range rows {
-		rows[i] = make([]float32, o.Columns)
-		for k := range rows[i] {
-			rows[i][k] = math.Float32frombits(binary.LittleEndian.Uint32(o.Values[4*(i*o.Columns+k):]))
+	values := o.Values
+	for _, row := range rows {
+		for k := range row {
+			row[k], values = math.Float32frombits(binary.LittleEndian.Uint32(values)), values[4:]
 		}
 	}
 	return rows

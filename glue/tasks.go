@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"elektron/glue/squad"
 	"elektron/internal/fault"
 	"elektron/internal/settings"
 )
@@ -56,16 +57,19 @@ type Task struct {
 	Epochs          int      // ELECTRA's, paper table 7
 	Model           string   // name of the task whose model predicts this one; "" if it has its own
 
+	Spans squad.Version // of tasks whose answers are parts of a text (see spanTasks); 0 for the others
+
 	folder string // of an own task: where its description is
 }
 
 // Regression says whether the task is to predict a number instead of a class.
-func (t *Task) Regression() bool { return len(t.Labels) == 0 }
+func (t *Task) Regression() bool { return len(t.Labels) == 0 && t.Spans == 0 }
 
 // Pair says whether examples are pairs of texts.
 func (t *Task) Pair() bool { return t.Splits[0].Columns.B != "" }
 
-// Outputs is the number of logits a model needs for the task: one a class, one for regression.
+// Outputs is the number of logits a model needs for an example: one a class, one for regression. Answers that are parts
+// of a text have none: see squad.Windows.
 func (t *Task) Outputs() int { return max(1, len(t.Labels)) }
 
 // Main is the metric that chooses between runs.
@@ -201,22 +205,26 @@ func taskNames() []string {
 	return names
 }
 
-// FindTask finds a task of the benchmark; case and hyphens in the name do not matter ("SST-2" is sst2). A name that
-// is none gives an error of kind fault.Usage with the nearest one.
+// FindTask finds a task of the benchmark or of SQuAD, whose version 1.1 is also called squad; case and hyphens in the
+// name do not matter ("SST-2" is sst2). A name that is none gives an error of kind fault.Usage with the nearest one.
 func FindTask(name string) (*Task, error) {
 	plain := strings.ReplaceAll(strings.ToLower(name), "-", "")
-	for _, t := range tasks {
+	if plain == "squad" {
+		plain = "squad1"
+	}
+	for _, t := range slices.Concat(tasks, spanTasks) {
 		if t.Name == plain {
 			return t, nil
 		}
 	}
-	names := taskNames()
+	names := append(taskNames(), spanTaskNames()...)
 	return nil, fault.New(fault.Usage, "glue: there is no task %q%s (tasks: %s, all, or a .yaml file that describes your own)",
 		name, settings.DidYouMean(settings.Nearest(plain, names)), strings.Join(names, " "))
 }
 
-// ParseTasks reads what --task takes: names of the benchmark's tasks, "all" for all of them, and YAML files of own
-// tasks (see LoadTask). Each task is there once: the benchmark's in the order of Tasks, then own ones as named.
+// ParseTasks reads what --task takes: names of the benchmark's tasks, "all" for all of them, those of SQuAD, which are not
+// among all, and YAML files of own tasks (see LoadTask). Each task is there once: the benchmark's in the order of Tasks,
+// then SQuAD's, then own ones as named.
 func ParseTasks(names []string) ([]*Task, error) {
 	chosen, own := map[string]bool{}, []*Task{}
 	var problems settings.Problems
@@ -245,7 +253,7 @@ func ParseTasks(names []string) ([]*Task, error) {
 		return nil, err
 	}
 	var found []*Task
-	for _, t := range tasks {
+	for _, t := range slices.Concat(tasks, spanTasks) {
 		if chosen[t.Name] {
 			found = append(found, t)
 		}

@@ -16,6 +16,15 @@ type Cutting struct {
 	Stride      int // from one window's begin to the next one's
 }
 
+// Validate gives an error of kind fault.Usage if windows would have no room.
+func (c Cutting) Validate() error {
+	if c.MaxQuestion >= 1 && c.Stride >= 1 && c.MaxLength >= c.MaxQuestion+4 {
+		return nil
+	}
+	return fault.New(fault.Usage, "windows of %d tokens at strides of %d, with %d for the question: a window needs room for the question, three special tokens and one of the context; raise the length or lower the question's",
+		c.MaxLength, c.Stride, c.MaxQuestion)
+}
+
 // Window is a part of a context behind its question: [CLS] question [SEP] part [SEP].
 type Window struct {
 	Question     int // its place in Set.Questions
@@ -42,9 +51,8 @@ type Windows struct {
 // SQuAD cuts them. For training, windows learn the first answer that has a place; one that does not hold all of it
 // learns that there is none, and a question is left out, and counted, if that goes for all of its windows.
 func Cut(s *Set, tokenizer *wordpiece.Tokenizer, c Cutting, training bool) (*Windows, error) {
-	if c.MaxQuestion < 1 || c.Stride < 1 || c.MaxLength < c.MaxQuestion+4 {
-		return nil, fault.New(fault.Usage, "squad: windows of %d tokens at strides of %d, with %d for the question: a window needs room for the question, three special tokens and one of the context; raise the length or lower the question's",
-			c.MaxLength, c.Stride, c.MaxQuestion)
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
 	w := &Windows{Set: s, tokenizer: tokenizer, first: []int{0}}
 	for _, context := range s.Contexts {

@@ -1,13 +1,19 @@
 package squad
 
 import (
+	"bufio"
+	"compress/gzip"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"elektron/dataset/wordpiece"
 	"elektron/internal/fault"
+	"elektron/internal/testdata"
 )
 
 // uncased is a tokenizer that knows single letters, also behind "##", some words and some punctuation.
@@ -151,4 +157,48 @@ func TestWidest(t *testing.T) {
 func oneQuestionAbout(context, answer string) string {
 	return fmt.Sprintf(`{"data":[{"paragraphs":[{"context":%q,"qas":[{"id":"7","question":"x","answers":[{"text":%q,"answer_start":%d}]}]}]}]}`,
 		context, answer, utf8.RuneCountInString(context[:strings.Index(context, answer)]))
+}
+
+// TestTokenizeCorpus: piece by piece, real text has the ids that it has in one piece.
+func TestTokenizeCorpus(t *testing.T) {
+	folder := testdata.Data(t)
+	vocabulary, err := wordpiece.Load(filepath.Join(folder, "vocab", "vocab.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "corpus", "wikipedia", "*.txt.gz"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	in, err := os.Open(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	unzipped, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokenizer, lines := wordpiece.New(vocabulary, wordpiece.Options{}), bufio.NewScanner(unzipped)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		text := strings.ReplaceAll(lines.Text(), "[", "(") // special tokens may be spelt out
+		got := Tokenize(tokenizer, text)
+		if !slices.Equal(got.IDs, tokenizer.Encode(text)) {
+			t.Fatalf("%.200q has other ids", text)
+		}
+		for i, id := range got.IDs {
+			word, part := strings.TrimPrefix(vocabulary.Token(id), "##"), text[got.Start[i]:got.End[i]]
+			if isASCII(part) && id != vocabulary.UnknownID() && !strings.EqualFold(word, part) {
+				t.Fatalf("%q stands for %q", word, part)
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
 }

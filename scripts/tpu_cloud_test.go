@@ -98,6 +98,7 @@ fi
 for word in "$@"; do [[ $word != --out=* ]] || out=${word#*=}; done
 from=$(ls "$out/checkpoints" 2>/dev/null | tail -n 1)
 echo "${from:-fresh} worker $WORKER: $*" | sed "s|$CLOUD/vm-[0-9]*|~|g" >>"$CLOUD/runs"
+stopped='' && trap 'stopped=yes' TERM
 echo "training"
 read -ra plan < <(head -n 1 "$CLOUD/plan")
 if [[ $WORKER == "${WORKERS##* }" ]]; then sed -i 1d "$CLOUD/plan"; fi
@@ -112,7 +113,7 @@ for word in "${plan[@]}"; do
     step=*) name=$(printf 'step-%08d' "${word#*=}") && save "$name" ;;
     forget=*) rm -r "$out/checkpoints/$(printf 'step-%08d' "${word#*=}")" ;;
     exit=*) exit "${word#*=}" ;;
-    wait) trap 'save step-00000999; exit 75' TERM && while :; do /bin/sleep 0.05; done ;;
+    wait) while [[ -z $stopped ]]; do /bin/sleep 0.05; done && save step-00000999 && exit 75 ;;
     copied) copied "$name" ;;
     preempt) echo PREEMPTED >"$CLOUD/node" && while :; do /bin/sleep 0.05; done ;;
     vanish) echo ABSENT >"$CLOUD/queued" && while :; do /bin/sleep 0.05; done ;;

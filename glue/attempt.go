@@ -58,8 +58,10 @@ func (a *attempt) finetune(ctx context.Context, p point, from start) (*record, m
 	began := time.Now()
 	total := max(1, int(math.Ceil(p.epochs*float64(a.data.train.Steps())-1e-9)))
 	a.run = Run{Task: a.task.Name, Seed: p.seed, LearningRate: p.lr, Epochs: p.epochs, Steps: total}
-	a.classifier.start(weights, uint32(p.seed))
 	defer a.classifier.release()
+	if err := a.classifier.start(weights, uint32(p.seed)); err != nil {
+		return nil, nil, err
+	}
 	r := &record{Outputs: map[string]savedOutputs{}}
 	err = a.train(ctx, total)
 	var chosen map[string][]float32
@@ -87,7 +89,7 @@ func (a *attempt) train(ctx context.Context, total int) error {
 	for step := range total {
 		batch, _ := next()
 		rate := schedule.At(int64(step))
-		if !a.classifier.compiled[[2]int{batch.Size, batch.SeqLen}] {
+		if !a.classifier.knows(batch) {
 			if err := console.Note("compiling the step for %d examples of %d tokens", batch.Size, batch.SeqLen); err != nil {
 				return err
 			}
@@ -236,8 +238,8 @@ func (a *attempt) choose(ctx context.Context, r *record) (weights map[string][]f
 		if weights, err = a.classifier.export(); err != nil {
 			return nil, err
 		}
-	} else {
-		a.classifier.start(weights, 0)
+	} else if err := a.classifier.start(weights, 0); err != nil {
+		return nil, err
 	}
 	a.run.Chosen, a.run.Dev = a.best.step, map[string]Scores{}
 	a.run.Degenerate = a.data.dev[0].degenerate(a.best.outputs)

@@ -9,8 +9,8 @@ import (
 	"github.com/janpfeifer/must"
 
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/internal/testdata"
 	"elektron/model"
 )
@@ -21,11 +21,11 @@ import (
 //	go test ./glue -run xxx -bench FineTune -benchtime 40x
 func BenchmarkFineTune(b *testing.B) {
 	folder := testdata.Data(b)
-	device := platformtest.Open(b, platform.CPU)
+	device := devicetest.Open(b, platform.CPU)
 	v := must.M1(wordpiece.Load(filepath.Join(folder, "vocab", "vocab.txt")))
 	small, _ := model.Preset("small")
 	small.VocabSize = v.Size()
-	c := must.M1(newClassifier(device.Backend, programOptions{model: small, optimizer: Defaults().Optim, outputs: 2, layerDecay: 0.8, compute: dtypes.Float32}))
+	c := newClassifier(device, programOptions{model: small, optimizer: Defaults().Optim, outputs: 2, layerDecay: 0.8, compute: dtypes.Float32})
 	task := must.M1(FindTask("sst2"))
 	for _, shapes := range []int{DefaultShapes, 1} {
 		b.Run(fmt.Sprintf("shapes=%d", shapes), func(b *testing.B) {
@@ -33,7 +33,7 @@ func BenchmarkFineTune(b *testing.B) {
 			f.Shapes, f.TrainRows = shapes, 32*2000
 			j := &job{task: task, source: must.M1(Locate(b.Context(), filepath.Join(folder, "glue"), task)), recipe: f.resolved(task, &small)}
 			data := must.M1(prepare(b.Context(), j, wordpiece.New(v, wordpiece.Options{})))
-			c.start(nil, 1)
+			must.M(c.start(nil, 1))
 			defer c.release()
 			tried := map[int]bool{}
 			for batch := range data.train.Epoch(1, 0) { // compiles

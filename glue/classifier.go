@@ -4,15 +4,15 @@ package glue
 import (
 	"fmt"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"elektron/glue/squad"
+	"elektron/internal/device"
 	"elektron/internal/fault"
+	"elektron/internal/stablehlo"
 	"elektron/model"
-	"elektron/trainer"
 	"elektron/trainer/optimizer"
 )
 
@@ -34,31 +34,25 @@ type programOptions struct {
 }
 
 // classifier is a model in fine-tuning: its programs, compiled for a shape when a batch first has it, and its state,
-// which lives on the device: the weights, then their first, then their second moments.
+// which lives on the devices: the weights, then their first, then their second moments.
 type classifier struct {
 	programOptions
-	backend        compute.Backend
+	device         *device.Device
 	weights        []model.Weight
-	state          []*tensors.Tensor
-	train, predict *graph.Exec
-	compiled       map[[2]int]bool // shapes of batches that a step was taken with
+	state          []device.Array
+	train, predict map[[2]int]device.Program // by shape of batch
 }
 
 // slots are the arrays of the state for each weight.
 const slots = 3
 
-func newClassifier(backend compute.Backend, o programOptions) (*classifier, error) {
-	c := &classifier{programOptions: o, backend: backend, weights: o.weights(), compiled: map[[2]int]bool{}}
-	var err error
-	if c.train, err = graph.NewExec(backend, c.buildTrain); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "glue: the training step")
-	}
-	if c.predict, err = graph.NewExec(backend, c.buildPredict); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "glue: prediction")
-	}
-	c.train, c.predict = c.train.WithName("finetune_step").SetMaxCache(-1), c.predict.WithName("predict").SetMaxCache(-1) // a program a length
-	return c, nil
+func newClassifier(d *device.Device, o programOptions) *classifier {
+	return &classifier{programOptions: o, device: d, weights: o.weights(),
+		train: map[[2]int]device.Program{}, predict: map[[2]int]device.Program{}}
 }
+
+// knows tells whether the step is compiled for a batch's shape.
+func (c *classifier) knows(b *Batch) bool { return c.train[[2]int{b.Size, b.SeqLen}] != nil }
 
 // weights lists those of the model with the head of the task.
 func (o *programOptions) weights() []model.Weight {
@@ -69,42 +63,46 @@ func (o *programOptions) weights() []model.Weight {
 }
 
 // start sets the state for a run: weights as given by name, those that are not given drawn from the seed, zero moments.
-func (c *classifier) start(weights map[string][]float32, seed uint32) {
+func (c *classifier) start(weights map[string][]float32, seed uint32) error {
 	c.release()
 	n := len(c.weights)
-	c.state = make([]*tensors.Tensor, slots*n)
+	c.state = make([]device.Array, slots*n)
 	for i, w := range c.weights {
 		values, ok := weights[w.Name]
 		if !ok {
 			values = w.Initialize(seed, c.model.InitializerRange)
 		}
-		c.state[i] = tensors.FromFlatDataAndDimensions(values, w.Shape...)
-		for slot := 1; slot < slots; slot++ {
-			c.state[slot*n+i] = tensors.FromFlatDataAndDimensions(make([]float32, w.Size()), w.Shape...)
+		for slot := range slots {
+			if slot > 0 {
+				values = make([]float32, w.Size())
+			}
+			array, err := c.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), device.Replicated)
+			if err != nil {
+				return fmt.Errorf("glue: copying %s to the device: %w", w.Name, err)
+			}
+			c.state[slot*n+i] = array
 		}
 	}
+	return nil
 }
 
 // release frees the state.
 func (c *classifier) release() {
-	for _, t := range c.state {
-		t.FinalizeAll()
-	}
+	device.CloseAll(c.state)
 	c.state = nil
 }
 
 // export copies the weights to the host, by name.
 func (c *classifier) export() (map[string][]float32, error) {
 	values := map[string][]float32{}
-	err := fault.Catch("glue: copying the weights from the device", func() (err error) {
-		for i, w := range c.weights {
-			if values[w.Name], err = tensors.CopyFlatData[float32](c.state[i]); err != nil {
-				return err
-			}
+	for i, w := range c.weights {
+		flat, err := device.Floats(c.state[i])
+		if err != nil {
+			return nil, fmt.Errorf("glue: copying %s from the device: %w", w.Name, err)
 		}
-		return nil
-	})
-	return values, err
+		values[w.Name] = flat
+	}
+	return values, nil
 }
 
 // stepResult is what a training step reports.
@@ -117,15 +115,20 @@ type stepResult struct {
 // step trains on a batch and updates the state. step counts from 0. After an error of the device the state is lost.
 func (c *classifier) step(b *Batch, seed uint32, step int64, rate float64) (r stepResult, err error) {
 	err = fault.Catch(fmt.Sprintf("glue: step %d", step+1), func() error {
-		inputs := append(textTensors(b), tensors.FromFlatDataAndDimensions(b.Weights, b.Size),
+		values := append(textTensors(b), tensors.FromFlatDataAndDimensions(b.Weights, b.Size),
 			tensors.FromScalar(seed), tensors.FromScalar(uint32(step)), tensors.FromScalar(float32(rate)))
-		inputs = append(inputs, c.targets(b)...)
-		out, err := trainer.Call(c.backend, c.train, nil, c.state, inputs)
+		values = append(values, c.targets(b)...)
+		program, err := c.program(c.train, "finetune_step", b, true, values, c.buildTrain)
 		if err != nil {
 			return err
 		}
-		c.state, c.compiled[[2]int{b.Size, b.SeqLen}] = out[:len(out)-1], true
-		metrics, err := trainer.Take(out[len(out)-1])
+		out, err := program.Run(c.state, values...)
+		if err != nil {
+			return err
+		}
+		c.state = out[:len(out)-1]
+		defer out[len(out)-1].Close()
+		metrics, err := device.Floats(out[len(out)-1])
 		if err == nil {
 			r = stepResult{float64(metrics[0]), float64(metrics[1]), metrics[2] == 1}
 		}
@@ -135,25 +138,31 @@ func (c *classifier) step(b *Batch, seed uint32, step int64, rate float64) (r st
 }
 
 // targets are what a batch is to be learnt as: labels or scores, or where answers begin and where they end.
-func (c *classifier) targets(b *Batch) []any {
+func (c *classifier) targets(b *Batch) []*tensors.Tensor {
 	switch {
 	case c.spans != 0:
-		return []any{tensors.FromFlatDataAndDimensions(b.Starts, b.Size), tensors.FromFlatDataAndDimensions(b.Ends, b.Size)}
+		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(b.Starts, b.Size), tensors.FromFlatDataAndDimensions(b.Ends, b.Size)}
 	case c.regression:
-		return []any{tensors.FromFlatDataAndDimensions(b.Scores, b.Size)}
+		return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(b.Scores, b.Size)}
 	}
-	return []any{tensors.FromFlatDataAndDimensions(b.Labels, b.Size)}
+	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(b.Labels, b.Size)}
 }
 
 // outputsOf are those of a batch's rows that stand for examples: [Rows][C], and for answers in a text [Rows] with the
 // outputs of buildPredict.
 func (c *classifier) outputsOf(b *Batch) (rows [][]float32, err error) {
 	err = fault.Catch("glue: prediction", func() error {
-		out, err := trainer.Call(c.backend, c.predict, c.state[:len(c.weights)], nil, textTensors(b))
+		values := textTensors(b)
+		program, err := c.program(c.predict, "predict", b, false, values, c.buildPredict)
 		if err != nil {
 			return err
 		}
-		flat, err := trainer.Take(out[0])
+		out, err := program.Run(c.state[:len(c.weights)], values...)
+		if err != nil {
+			return err
+		}
+		defer out[0].Close()
+		flat, err := device.Floats(out[0])
 		if err != nil {
 			return err
 		}
@@ -165,8 +174,38 @@ func (c *classifier) outputsOf(b *Batch) (rows [][]float32, err error) {
 	return rows, err
 }
 
-func textTensors(b *Batch) []any {
-	return []any{tensors.FromFlatDataAndDimensions(b.IDs, b.Size, b.SeqLen),
+// program is the program for a batch's shape, compiled when it is first wanted. Training takes all of the state and gives
+// it back, prediction only reads the weights.
+func (c *classifier) program(known map[[2]int]device.Program, name string, b *Batch, training bool, values []*tensors.Tensor, build func([]*graph.Node) []*graph.Node) (device.Program, error) {
+	key := [2]int{b.Size, b.SeqLen}
+	if p := known[key]; p != nil {
+		return p, nil
+	}
+	var inputs []stablehlo.Input
+	for slot := range slots {
+		for i, w := range c.weights {
+			in := stablehlo.Input{Name: fmt.Sprintf("%s#%d", w.Name, slot), DType: dtypes.Float32, Dims: w.Shape}
+			if training {
+				in.Aliased = new(slot*len(c.weights) + i)
+			}
+			if training || slot == 0 {
+				inputs = append(inputs, in)
+			}
+		}
+	}
+	for _, in := range device.Signature(values...) {
+		in.Sharded = len(in.Dims) > 0 && b.Size%c.device.Count == 0 // each device takes its rows
+		inputs = append(inputs, in)
+	}
+	p, err := c.device.Compile(device.Spec{Name: name, Inputs: inputs, Build: build})
+	if err == nil {
+		known[key] = p
+	}
+	return p, err
+}
+
+func textTensors(b *Batch) []*tensors.Tensor {
+	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(b.IDs, b.Size, b.SeqLen),
 		tensors.FromFlatDataAndDimensions(b.SegmentIDs, b.Size, b.SeqLen), tensors.FromFlatDataAndDimensions(b.Lengths, b.Size)}
 }
 

@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/janpfeifer/must"
 
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device"
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/model"
 	"elektron/trainer"
 	"elektron/trainer/optimizer"
@@ -36,7 +36,7 @@ func toyClassifier(t testing.TB, encoder model.Config, change func(*programOptio
 	if change != nil {
 		change(&o)
 	}
-	return must.M1(newClassifier(platformtest.Open(t, platform.Go).Backend, o))
+	return newClassifier(devicetest.Open(t, platform.Go), o)
 }
 
 // toyEncoder is a narrow model's encoder.
@@ -74,7 +74,7 @@ func differ(a, b []float32) float64 {
 func TestPadding(t *testing.T) {
 	for _, architecture := range model.EncoderNames() {
 		c := toyClassifier(t, toyEncoder(t, architecture), nil)
-		c.start(nil, 1)
+		must.M(c.start(nil, 1))
 		want := must.M1(c.outputsOf(toyBatch(t, 8, 8, 12)))
 		for _, seqLen := range []int{16, 48} {
 			got := must.M1(c.outputsOf(toyBatch(t, 8, 8, seqLen)))
@@ -90,7 +90,7 @@ func TestPadding(t *testing.T) {
 // stepped takes a step from fresh weights and returns the weights and the loss.
 func stepped(t testing.TB, c *classifier, b *Batch, rate float64) (before, after map[string][]float32, loss float64) {
 	t.Helper()
-	c.start(nil, 1)
+	must.M(c.start(nil, 1))
 	before = must.M1(c.export())
 	r := must.M1(c.step(b, 7, 0, rate))
 	if !r.finite {
@@ -165,7 +165,7 @@ func TestDropoutIsARule(t *testing.T) {
 	losses := map[string]float64{}
 	b := toyBatch(t, 8, 8, 16)
 	for name, at := range map[string][2]int64{"a": {1, 1}, "a again": {1, 1}, "another seed": {2, 1}, "another step": {1, 2}} {
-		c.start(nil, 1)
+		must.M(c.start(nil, 1))
 		losses[name] = must.M1(c.step(b, uint32(at[0]), at[1], 0)).loss
 	}
 	if losses["a"] != losses["a again"] || losses["a"] == losses["another seed"] || losses["a"] == losses["another step"] {
@@ -179,7 +179,7 @@ func TestNotFinite(t *testing.T) {
 	b := toyBatch(t, 8, 8, 16)
 	b.Labels, b.Scores = nil, make([]float32, 8)
 	b.Scores[3] = float32(math.Inf(1))
-	c.start(nil, 1)
+	must.M(c.start(nil, 1))
 	before := must.M1(c.export())
 	if r := must.M1(c.step(b, 1, 0, 0.1)); r.finite {
 		t.Error("an infinite target gives a finite step")
@@ -190,7 +190,7 @@ func TestNotFinite(t *testing.T) {
 		}
 	}
 	for i, moments := range c.state[len(c.weights):] {
-		for _, x := range tensors.MustCopyFlatData[float32](moments) {
+		for _, x := range must.M1(device.Floats(moments)) {
 			if x != 0 {
 				t.Fatalf("moment %d changed", i)
 			}
@@ -200,14 +200,14 @@ func TestNotFinite(t *testing.T) {
 
 // TestLossOnXLA holds one step on XLA's CPU platform against the pure-Go backend, with dropout.
 func TestLossOnXLA(t *testing.T) {
-	device := platformtest.Open(t, platform.CPU)
+	device := devicetest.Open(t, platform.CPU)
 	encoder := must.M1(trainer.LoadModel(toyModel(t, func(m *model.Config) { m.HiddenSize, m.IntermediateSize, m.Layers = 64, 64, 1 }), ""))
 	alone, _, err := encoder.Config.Alone(encoder.Weights)
 	must.M(err)
 	o := programOptions{model: alone, optimizer: optimizer.Config{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, ClipNorm: 1}, outputs: 2, layerDecay: 0.8, compute: dtypes.Float32}
 	o.model.HiddenDropout, o.model.AttentionDropout = 0.1, 0.1
-	here := must.M1(newClassifier(platformtest.Open(t, platform.Go).Backend, o))
-	there := must.M1(newClassifier(device.Backend, o))
+	here := newClassifier(devicetest.Open(t, platform.Go), o)
+	there := newClassifier(device, o)
 	b := toyBatch(t, 7, 8, 16)
 	_, want, loss := stepped(t, here, b, 1e-3)
 	_, got, other := stepped(t, there, b, 1e-3)

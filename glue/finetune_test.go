@@ -282,7 +282,7 @@ func TestChosenWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.classifier.start(weights, 99)
+	must.M(a.classifier.start(weights, 99))
 	defer a.classifier.release()
 	for _, held := range []*heldOut{a.data.dev[0], a.data.test[0]} {
 		again := must.M1(a.predict(t.Context(), held))

@@ -15,6 +15,7 @@ import (
 
 	"elektron/dataset/wordpiece"
 	"elektron/internal/blob"
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/internal/settings"
@@ -36,7 +37,7 @@ type session struct {
 	encoder     model.Config // alone
 	tokenizer   *wordpiece.Tokenizer
 	lock        *checkpoint.Lock
-	device      *platform.Device
+	device      *device.Device
 	classifiers map[programOptions]*classifier
 	starts      map[string]start // by task: where those begin that start from its model
 }
@@ -150,7 +151,7 @@ func (s *session) open(ctx context.Context, written *settings.Settings) (err err
 			return err
 		}
 	}
-	s.device, err = platform.Open(ctx, platform.Options{Platform: r.Platform, Plugin: r.Plugin, Offline: r.Offline, Progress: func(line string) { s.say("%s", line) }})
+	s.device, err = device.Open(ctx, device.Options{Platform: r.Platform, Plugin: r.Plugin, Offline: r.Offline, Progress: func(line string) { s.say("%s", line) }})
 	if err != nil {
 		return err
 	}
@@ -189,11 +190,7 @@ func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 		o.emulateHalf = s.device.Platform == platform.CPU || s.device.Platform == platform.Go
 	}
 	if s.classifiers[o] == nil {
-		c, err := newClassifier(s.device.Backend, o)
-		if err != nil {
-			return nil, err
-		}
-		s.classifiers[o] = c
+		s.classifiers[o] = newClassifier(s.device, o)
 	}
 	return s.classifiers[o], nil
 }

@@ -133,7 +133,7 @@ func TestSpanOutputs(t *testing.T) {
 	jobs := must.M1(plan(t.Context(), config, &encoder))
 	data := must.M1(prepare(t.Context(), jobs[0], wordpiece.New(m.Vocabulary, m.Text)))
 	c := toyClassifier(t, encoder, func(o *programOptions) { o.spans, o.compute = squad.V2, dtypes.Float32 })
-	c.start(nil, 1)
+	must.M(c.start(nil, 1))
 	defer c.release()
 	held := data.dev[0]
 	var rows [2][][]float32

@@ -11,8 +11,9 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/janpfeifer/must"
 
+	"elektron/internal/device"
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/internal/testdata"
 	"elektron/model"
 	"elektron/model/hf"
@@ -29,7 +30,7 @@ func TestGoldenALBERT(t *testing.T) {
 	kase := must.M1(safetensors.Read(filepath.Join(folder, "case.safetensors")))
 	for _, name := range []string{platform.Go, platform.CPU} {
 		t.Run(name, func(t *testing.T) {
-			hidden := runHidden(t, platformtest.Open(t, name), pair, kase)
+			hidden := runHidden(t, devicetest.Open(t, name), pair, kase)
 			compareAbsolute(t, "hidden", hidden, floats(kase, "hidden"), 1e-4)
 		})
 	}
@@ -37,10 +38,10 @@ func TestGoldenALBERT(t *testing.T) {
 
 // runHidden runs the discriminator's encoder on a golden's input. Positions after the length are compared too:
 // the mask takes them out of the keys only.
-func runHidden(t *testing.T, device *platform.Device, pair *hf.Pair, kase *safetensors.File) []float32 {
+func runHidden(t *testing.T, device *device.Device, pair *hf.Pair, kase *safetensors.File) []float32 {
 	t.Helper()
 	var names []string
-	var args []any
+	var args []*tensors.Tensor
 	for _, w := range pair.Config.Weights() {
 		if values, ok := pair.Weights[w.Name]; ok {
 			names = append(names, w.Name)
@@ -56,19 +57,15 @@ func runHidden(t *testing.T, device *platform.Device, pair *hf.Pair, kase *safet
 	args = append(args, tensors.FromFlatDataAndDimensions(must.M1(ids.Int32s()), B, S),
 		tensors.FromFlatDataAndDimensions(must.M1(kase.Tensor("token_type_ids").Int32s()), B, S),
 		tensors.FromFlatDataAndDimensions(lengths, B))
-	exec := must.M1(graph.NewExec(device.Backend, func(in []*graph.Node) *graph.Node {
+	exec := devicetest.Exec(t, device, func(in []*graph.Node) []*graph.Node {
 		byName := map[string]*graph.Node{}
 		for i, name := range names {
 			byName[name] = in[i]
 		}
 		in = in[len(names):]
-		return pair.Config.Hidden(model.NewContext(byName, dtypes.Float32, nil), model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]})
-	}))
-	out, err := exec.Exec(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tensors.MustCopyFlatData[float32](out[0])
+		return []*graph.Node{pair.Config.Hidden(model.NewContext(byName, dtypes.Float32, nil), model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]})}
+	})
+	return tensors.MustCopyFlatData[float32](exec(args...)[0])
 }
 
 // TestALBERTWeights: weights grow with groups and inner layers, not with layers, and the founding article's

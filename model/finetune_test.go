@@ -27,7 +27,7 @@ func someWeights(c *Config) map[string][]float32 {
 // onText builds a function of some weights and a text of two rows, the second of them shorter, and runs it.
 func onText(t *testing.T, list []Weight, weights map[string][]float32, build func(*Context, Text) *graph.Node) []float32 {
 	t.Helper()
-	var args []any
+	var args []*tensors.Tensor
 	for _, w := range list {
 		args = append(args, tensors.FromFlatDataAndDimensions(weights[w.Name], w.Shape...))
 	}

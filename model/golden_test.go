@@ -11,8 +11,9 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/janpfeifer/must"
 
+	"elektron/internal/device"
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/internal/testdata"
 	"elektron/model"
 	"elektron/model/hf"
@@ -31,7 +32,7 @@ func TestGoldenELECTRA(t *testing.T) {
 	kase := must.M1(safetensors.Read(filepath.Join(folder, "case.safetensors")))
 	for _, name := range []string{platform.Go, platform.CPU} {
 		t.Run(name, func(t *testing.T) {
-			out := runGolden(t, platformtest.Open(t, name), &config, weights, kase)
+			out := runGolden(t, devicetest.Open(t, name), &config, weights, kase)
 			compareAbsolute(t, "generator_logits", usedSlots(kase, out["generator_logits"]), usedSlots(kase, floats(kase, "generator_logits")), 1e-4)
 			for name, tolerance := range map[string]float64{
 				"generator_hidden": 1e-4, "discriminator_logits": 1e-4, "labels": 0,
@@ -47,11 +48,11 @@ func TestGoldenELECTRA(t *testing.T) {
 }
 
 // runGolden runs the task with the golden's sampled ids and returns outputs and gradients by name.
-func runGolden(t *testing.T, device *platform.Device, config *model.Config, weights map[string][]float32, kase *safetensors.File) map[string][]float32 {
+func runGolden(t *testing.T, device *device.Device, config *model.Config, weights map[string][]float32, kase *safetensors.File) map[string][]float32 {
 	t.Helper()
 	list := config.Weights()
 	outputs := []string{"generator_hidden", "generator_logits", "discriminator_logits", "labels", "mlm_loss", "rtd_loss", "total_loss"}
-	exec, err := graph.NewExec(device.Backend, func(in []*graph.Node) []*graph.Node {
+	exec := devicetest.Exec(t, device, func(in []*graph.Node) []*graph.Node {
 		byName := map[string]*graph.Node{}
 		nodes := in[:len(list)]
 		for i, w := range list {
@@ -66,21 +67,12 @@ func runGolden(t *testing.T, device *platform.Device, config *model.Config, weig
 		return append([]*graph.Node{out.GeneratorHidden, out.GeneratorLogits, out.DiscriminatorLogits, out.Labels,
 			out.MLMLoss, out.RTDLoss, out.Loss}, gradients...)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var args []any
+	var args []*tensors.Tensor
 	for _, w := range list {
 		args = append(args, tensors.FromFlatDataAndDimensions(weights[w.Name], w.Shape...))
 		outputs = append(outputs, "grad."+w.Name)
 	}
-	for _, input := range goldenBatch(t, kase) {
-		args = append(args, input)
-	}
-	results, err := exec.Exec(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	results := exec(append(args, goldenBatch(t, kase)...)...)
 	out := map[string][]float32{}
 	for i, name := range outputs {
 		out[name] = tensors.MustCopyFlatData[float32](results[i])
@@ -88,7 +80,7 @@ func runGolden(t *testing.T, device *platform.Device, config *model.Config, weig
 	return out
 }
 
-func goldenBatch(t *testing.T, kase *safetensors.File) []any {
+func goldenBatch(t *testing.T, kase *safetensors.File) []*tensors.Tensor {
 	t.Helper()
 	ids := kase.Tensor("input_ids")
 	B, S := ids.Shape[0], ids.Shape[1]
@@ -107,7 +99,7 @@ func goldenBatch(t *testing.T, kase *safetensors.File) []any {
 		x := kase.Tensor(name)
 		return tensors.FromFlatDataAndDimensions(must.M1(x.Int32s()), x.Shape...)
 	}
-	return []any{ints("input_ids"), ints("token_type_ids"), tensors.FromFlatDataAndDimensions(lengths, B), ints("masked_positions"),
+	return []*tensors.Tensor{ints("input_ids"), ints("token_type_ids"), tensors.FromFlatDataAndDimensions(lengths, B), ints("masked_positions"),
 		tensors.FromFlatDataAndDimensions(inputs, B, K), tensors.FromFlatDataAndDimensions(floats(kase, "masked_weights"), B, K), ints("sampled_ids")}
 }
 

@@ -57,8 +57,8 @@ func newModernCase() *modernCase {
 }
 
 // args are the weights in order, the input and the lengths.
-func (c *modernCase) args() []any {
-	var args []any
+func (c *modernCase) args() []*tensors.Tensor {
+	var args []*tensors.Tensor
 	for _, w := range c.list {
 		args = append(args, tensors.FromFlatDataAndDimensions(narrow(c.weights[w.Name]), w.Shape...))
 	}

@@ -100,7 +100,7 @@ func TestMaskedLanguageModel(t *testing.T) {
 	c := sharingConfig(SharingEmbeddings)
 	c.Objective = ObjectiveMLM
 	list := c.Weights()
-	var args []any
+	var args []*tensors.Tensor
 	for _, w := range list {
 		args = append(args, tensors.FromFlatDataAndDimensions(w.Initialize(1, 0.2), w.Shape...))
 	}

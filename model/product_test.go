@@ -8,8 +8,8 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 )
 
 // TestHalfProductGradient compares bfloat16 products and both their gradients with float32's on small integers,
@@ -41,7 +41,7 @@ func TestHalfProductGradient(t *testing.T) {
 		}
 		return tensors.FromFlatDataAndDimensions(values, dims...)
 	}
-	exec, err := graph.NewExec(platformtest.Open(t, platform.CPU).Backend, func(in []*graph.Node) []*graph.Node {
+	exec := devicetest.Exec(t, devicetest.Open(t, platform.CPU), func(in []*graph.Node) []*graph.Node {
 		var out []*graph.Node
 		for i, k := range kases {
 			lhs, rhs := in[2*i], in[2*i+1]
@@ -56,17 +56,11 @@ func TestHalfProductGradient(t *testing.T) {
 		}
 		return out
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var args []any
+	var args []*tensors.Tensor
 	for i, k := range kases {
 		args = append(args, integers(k.lhs, uint32(i)), integers(k.rhs, uint32(100+i)))
 	}
-	out, err := exec.Exec(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := exec(args...)
 	for i := range kases {
 		for j, what := range []string{"product", "lhs's gradient", "rhs's gradient"} {
 			want := flat[float32](out[9*i+j])

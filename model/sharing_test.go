@@ -29,7 +29,7 @@ type passed struct {
 func pass(t *testing.T, c Config, change func(name string, values []float32)) passed {
 	t.Helper()
 	list := c.Weights()
-	var args []any
+	var args []*tensors.Tensor
 	for _, w := range list {
 		values := w.Initialize(1, 0.2)
 		if change != nil {

@@ -10,22 +10,14 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 )
 
 // call builds and runs a graph on the pure-Go backend.
-func call(t *testing.T, fn func(in []*graph.Node) []*graph.Node, args ...any) []*tensors.Tensor {
+func call(t *testing.T, fn func(in []*graph.Node) []*graph.Node, args ...*tensors.Tensor) []*tensors.Tensor {
 	t.Helper()
-	exec, err := graph.NewExec(platformtest.Open(t, platform.Go).Backend, fn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Exec(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return devicetest.Exec(t, devicetest.Open(t, platform.Go), fn)(args...)
 }
 
 func flat[T float32 | int32 | uint32](t *tensors.Tensor) []T { return tensors.MustCopyFlatData[T](t) }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"elektron/dataset"
-	"elektron/internal/platform"
+	"elektron/internal/device"
 	"elektron/model"
 )
 
@@ -15,43 +15,46 @@ const benchSteps = 5
 
 // BenchResult is what `bench` prints. Times are wall-clock seconds.
 type BenchResult struct {
-	Platform    string  `json:"platform"`
-	Device      string  `json:"device"`
-	Devices     int     `json:"devices"`
-	Preset      string  `json:"preset"`
-	BatchSize   int     `json:"batch_size"`
-	SeqLen      int     `json:"seq_len"`
-	DType       string  `json:"dtype"`
-	Optimizer   string  `json:"optimizer"`
-	StepMin     float64 `json:"step_s_min"`
-	StepMedian  float64 `json:"step_s_median"`
-	TokensPerS  float64 `json:"tokens_per_s"` // by the median step
-	FirstStep   float64 `json:"first_step_s"` // tracing, compiling and one step
-	Compile     float64 `json:"compile_s"`    // the first step less a median one
-	MaxRSS      int64   `json:"max_rss_mb"`
-	MFU         float64 `json:"mfu"` // 0 where the device's peak is not known
-	Params      int     `json:"params"`
-	FLOPs       float64 `json:"flops_per_step"`
-	FirstLoss   float64 `json:"first_loss"` // of the fresh model: near ln V + 50 ln 2
-	Loss        float64 `json:"loss"`       // of the last step
-	StepSeconds []float64
+	Platform    string    `json:"platform"`
+	Device      string    `json:"device"`
+	Devices     int       `json:"devices"`
+	Preset      string    `json:"preset"`
+	BatchSize   int       `json:"batch_size"`
+	SeqLen      int       `json:"seq_len"`
+	DType       string    `json:"dtype"`
+	Optimizer   string    `json:"optimizer"`
+	StepMin     float64   `json:"step_s_min"`
+	StepMedian  float64   `json:"step_s_median"`
+	TokensPerS  float64   `json:"tokens_per_s"` // by the median step
+	FirstStep   float64   `json:"first_step_s"` // tracing, compiling and one step
+	Compile     float64   `json:"compile_s"`    // the first step less a median one
+	MaxRSS      int64     `json:"max_rss_mb"`
+	MFU         float64   `json:"mfu"` // 0 where the device's peak is not known
+	Params      int       `json:"params"`
+	FLOPs       float64   `json:"flops_per_step"`
+	FirstLoss   float64   `json:"first_loss"` // of the fresh model: near ln V + 50 ln 2
+	Loss        float64   `json:"loss"`       // of the last step
+	StepSeconds []float64 `json:"step_seconds"`
 }
 
 // Bench times the training step of a configuration on random ids, without a data pipeline.
 func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
-	device, err := platform.Open(ctx, platform.Options{Platform: c.Run.Platform, Plugin: c.Run.Plugin, Offline: c.Run.Offline})
+	device, err := device.Open(ctx, c.deviceOptions(nil))
 	if err != nil {
 		return nil, err
 	}
 	defer device.Close()
-	step, err := NewStep(device.Backend, c.stepOptions(device.Platform))
+	step, err := NewStep(device, c.stepOptions(device.Platform))
 	if err != nil {
 		return nil, err
 	}
-	step.Initialize(uint32(c.Run.Seed))
+	defer step.Close()
+	if err := step.Initialize(uint32(c.Run.Seed)); err != nil {
+		return nil, err
+	}
 	batch := randomBatch(c)
 	times := make([]float64, 0, c.Run.Steps)
-	result := &BenchResult{Platform: device.Platform, Device: device.Description, Devices: device.NumDevices, Preset: c.Preset,
+	result := &BenchResult{Platform: device.Platform, Device: device.Description, Devices: device.Count, Preset: c.Preset,
 		BatchSize: c.Data.BatchSize, SeqLen: c.Data.SeqLen, DType: c.Run.DType, Optimizer: c.Optim.Name,
 		Params: c.Model.ParameterCount(), FLOPs: stepFLOPs(c, &c.Model)}
 	for t := range c.Run.Steps + 1 {

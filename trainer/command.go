@@ -27,6 +27,8 @@ var namedFlags = []struct {
 	{&cli.StringSliceFlag{Name: "data", Usage: "text files, globs, folders, or a folder of shards (default: the Go installation's doc comments)"}, "data.paths"},
 	{&cli.StringFlag{Name: "vocab", Usage: "vocabulary file (default: one is trained)"}, "data.vocab"},
 	{&cli.StringFlag{Name: "out", Usage: "output folder"}, "run.out"},
+	{&cli.StringFlag{Name: "devices", Usage: "on cpu: how many devices the processor poses as"}, "run.devices"},
+	{&cli.StringFlag{Name: "steps-per-dispatch", Usage: "steps that the devices are given at once (default 16 on TPU and GPU, 1 elsewhere)"}, "run.steps_per_dispatch"},
 	{&cli.StringFlag{Name: "steps", Usage: "training steps in all"}, "run.steps"},
 	{&cli.StringFlag{Name: "batch-size", Usage: "examples of a step, over all devices"}, "data.batch_size"},
 	{&cli.StringFlag{Name: "seq-len", Usage: "tokens of an example, 8 to 512"}, "data.seq_len"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"elektron/dataset"
+	"elektron/internal/device"
 	"elektron/internal/platform"
 	"elektron/internal/settings"
 	"elektron/model"
@@ -58,6 +59,9 @@ type RunConfig struct {
 	Remat           bool   `yaml:"remat" doc:"keep only the layers' inputs for the gradient and compute the rest again: less memory, a third more work"`
 	Accumulate      int    `yaml:"accumulate" doc:"parts that a batch is computed in, one after the other: less memory, the same step"`
 	Platform        string `yaml:"platform" doc:"device" oneof:"auto,cpu,gpu,tpu,go"`
+	Devices         int    `yaml:"devices" doc:"on cpu: how many devices the processor poses as; 0 is 1. All of a TPU's or GPU's are always used"`
+	PerDispatch     int    `yaml:"steps_per_dispatch" doc:"steps that the devices are given at once; 0 takes 16 on TPU and GPU, 1 elsewhere"`
+	Programs        string `yaml:"programs" doc:"folder of compiled programs; empty takes the user's cache folder, none compiles anew at every start"`
 	Plugin          string `yaml:"plugin" doc:"path of a PJRT plugin to use instead of the pinned one"`
 	Offline         bool   `yaml:"offline" doc:"never touch the network"`
 	Out             string `yaml:"out" doc:"output folder"`
@@ -67,6 +71,8 @@ type RunConfig struct {
 	EvalBatches     int    `yaml:"eval_batches" doc:"held-out batches of a validation"`
 	CheckpointEvery int64  `yaml:"checkpoint_every" doc:"steps between checkpoints; one is always saved at the end"`
 	Keep            int    `yaml:"keep" doc:"newest checkpoints to keep"`
+
+	GPU device.GPUOptions `yaml:"gpu"`
 }
 
 // Validate reports everything that is wrong, as one error of kind fault.Usage. A vocabulary size of 0 is
@@ -101,6 +107,10 @@ func (c *Config) Validate() error {
 	if !(c.Data.ValidShare > 0 && c.Data.ValidShare < 1) {
 		p.Addf("data.valid_share is %g; it must lie between 0 and 1", c.Data.ValidShare)
 	}
+	if c.Run.Devices < 0 || c.Run.PerDispatch < 0 {
+		p.Addf("run.devices (--devices) and run.steps_per_dispatch (--steps-per-dispatch) must not be negative")
+	}
+	p.Add(c.Run.GPU.Validate())
 	if c.Run.Out == "" {
 		p.Addf("run.out (--out) is empty; name a folder")
 	}
@@ -118,8 +128,23 @@ func (c *Config) discriminatorWeight(t int64) float64 {
 
 // stepOptions is what the step is built from on a platform.
 func (c *Config) stepOptions(on string) StepOptions {
-	return StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
-		EmulateHalf: on == platform.CPU || on == platform.Go, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate}
+	host := on == platform.CPU || on == platform.Go
+	o := StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
+		EmulateHalf: host, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate, PerDispatch: c.Run.PerDispatch}
+	if o.PerDispatch == 0 && !host {
+		o.PerDispatch = acceleratorDispatch
+	}
+	return o
+}
+
+// acceleratorDispatch is how many steps a TPU or GPU is given at once: the host's part of a dispatch, some tenths of a
+// millisecond, counts little then, and a signal waits for few steps.
+const acceleratorDispatch = 16
+
+// deviceOptions say which devices to open. progress may be nil.
+func (c *Config) deviceOptions(progress func(string)) device.Options {
+	r := &c.Run
+	return device.Options{Platform: r.Platform, Plugin: r.Plugin, Offline: r.Offline, Devices: r.Devices, GPU: r.GPU, Cache: r.Programs, Progress: progress}
 }
 
 // batchOptions is the data's half of the configuration, for package dataset.

@@ -7,12 +7,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
-
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device"
 	"elektron/internal/fault"
-	"elektron/internal/platform"
 	"elektron/model"
 )
 
@@ -20,11 +17,11 @@ import (
 // methods may be called at the same time; they take turns on the device.
 type Demo struct {
 	model     *Model
-	device    *platform.Device
+	device    *device.Device
 	tokenizer *wordpiece.Tokenizer
 	weights   []model.Weight // those that the model has
-	values    []*tensors.Tensor
-	programs  map[program]*graph.Exec
+	values    []device.Array
+	programs  map[program]device.Program
 	turn      chan struct{} // holds an element while somebody computes
 }
 
@@ -56,15 +53,19 @@ const candidates = 5
 
 // NewDemo opens a device for a model. Without a vocabulary there is nothing to read text with: an error of
 // kind fault.Usage.
-func NewDemo(ctx context.Context, m *Model, o platform.Options) (*Demo, error) {
+func NewDemo(ctx context.Context, m *Model, o device.Options) (*Demo, error) {
 	if m.Vocabulary == nil {
 		return nil, fault.New(fault.Usage, "demo: no vocabulary lies beside %s; name it with --vocab", m.Path)
 	}
-	device, err := platform.Open(ctx, o)
+	opened, err := device.Open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	d := newDemo(m, device)
+	d, err := newDemo(m, opened)
+	if err != nil {
+		opened.Close()
+		return nil, err
+	}
 	d.tokenizer = wordpiece.New(m.Vocabulary, m.Text)
 	return d, nil
 }
@@ -72,9 +73,10 @@ func NewDemo(ctx context.Context, m *Model, o platform.Options) (*Demo, error) {
 // Close waits for what is being computed and releases the device. Nothing may be asked afterwards.
 func (d *Demo) Close() {
 	d.turn <- struct{}{}
-	for _, exec := range d.programs {
-		exec.Finalize()
+	for _, p := range d.programs {
+		p.Close()
 	}
+	device.CloseAll(d.values)
 	d.device.Close()
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/trainer/track"
@@ -74,7 +75,7 @@ func openDemo(c *cli.Context) (*Demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewDemo(c.Context, m, platform.Options{Platform: c.String("platform"), Plugin: c.String("plugin"), Offline: c.Bool("offline")})
+	return NewDemo(c.Context, m, device.Options{Platform: c.String("platform"), Plugin: c.String("plugin"), Offline: c.Bool("offline")})
 }
 
 func runDemo(c *cli.Context) (*demoResult, error) {

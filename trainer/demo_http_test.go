@@ -18,6 +18,7 @@ import (
 	"github.com/janpfeifer/must"
 
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/model"
@@ -37,7 +38,7 @@ func randomDemo(t *testing.T, edit func(*model.Config)) *Demo {
 	for _, w := range c.Weights() {
 		m.Weights[w.Name] = w.Initialize(1, 0.2)
 	}
-	d := must.M1(NewDemo(t.Context(), m, platform.Options{Platform: platform.Go}))
+	d := must.M1(NewDemo(t.Context(), m, device.Options{Platform: platform.Go}))
 	t.Cleanup(d.Close)
 	return d
 }
@@ -182,7 +183,7 @@ func TestDemoPadding(t *testing.T) {
 	short := randomDemo(t, func(c *model.Config) { c.MaxPositions = 7 })
 	table := "discriminator.electra.embeddings.position_embeddings.weight"
 	copy(short.model.Weights[table], long.model.Weights[table])
-	short = must.M1(NewDemo(t.Context(), short.model, platform.Options{Platform: platform.Go}))
+	short = must.M1(NewDemo(t.Context(), short.model, device.Options{Platform: platform.Go}))
 	defer short.Close()
 	a, b := must.M1(long.Detect(t.Context(), "amber resin under old trees")), must.M1(short.Detect(t.Context(), "amber resin under old trees"))
 	if len(a) != 7 || long.programLength(7) != 16 || short.programLength(7) != 7 {

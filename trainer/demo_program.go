@@ -9,8 +9,9 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"elektron/internal/device"
 	"elektron/internal/fault"
-	"elektron/internal/platform"
+	"elektron/internal/stablehlo"
 	"elektron/model"
 )
 
@@ -31,16 +32,21 @@ type program struct {
 	length int
 }
 
-// newDemo makes tensors of the weights that the model has.
-func newDemo(m *Model, device *platform.Device) *Demo {
-	d := &Demo{model: m, device: device, programs: map[program]*graph.Exec{}, turn: make(chan struct{}, 1)}
+// newDemo copies the weights that the model has to the device.
+func newDemo(m *Model, opened *device.Device) (*Demo, error) {
+	d := &Demo{model: m, device: opened, programs: map[program]device.Program{}, turn: make(chan struct{}, 1)}
 	for _, w := range m.Config.Weights() {
-		if values, ok := m.Weights[w.Name]; ok {
-			d.weights = append(d.weights, w)
-			d.values = append(d.values, tensors.FromFlatDataAndDimensions(values, w.Shape...))
+		values, ok := m.Weights[w.Name]
+		if !ok {
+			continue
 		}
+		array, err := opened.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), device.Replicated)
+		if err != nil {
+			return nil, err
+		}
+		d.weights, d.values = append(d.weights, w), append(d.values, array)
 	}
-	return d
+	return d, nil
 }
 
 // lacks says that the model has no such side, and why.
@@ -85,21 +91,17 @@ func (d *Demo) call(side string, ids, segments, positions []int32) (logits []flo
 		return tensors.FromFlatDataAndDimensions(append(make([]int32, 0, size), values...)[:size], 1, size)
 	}
 	err = fault.Catch("demo: "+side, func() error {
-		exec, err := d.compiled(p)
+		compiled, err := d.compiled(p)
 		if err != nil {
 			return err
 		}
-		args := make([]any, 0, len(d.values)+4)
-		for _, t := range d.values {
-			args = append(args, t)
-		}
-		args = append(args, padded(ids, p.length), padded(segments, p.length),
+		out, err := compiled.Run(d.values, padded(ids, p.length), padded(segments, p.length),
 			tensors.FromFlatDataAndDimensions([]int32{int32(len(ids))}, 1), padded(positions, fillSlots))
-		out, err := exec.Exec(args...)
 		if err != nil {
 			return err
 		}
-		logits, err = Take(out[0])
+		defer device.CloseAll(out)
+		logits, err = device.Floats(out[0])
 		return err
 	})
 	for _, z := range logits {
@@ -119,26 +121,38 @@ func (d *Demo) programLength(n int) int {
 	return min(length, d.model.Config.MaxPositions)
 }
 
-// compiled is the program's executable; its inputs are the weights, ids and segments [1,S], lengths [1] and
-// positions [1,K]. It compiles when it is first called.
-func (d *Demo) compiled(p program) (*graph.Exec, error) {
-	if exec := d.programs[p]; exec != nil {
-		return exec, nil
+// compiled is a program, compiled when it is first called; its inputs are the weights, ids and segments [1,S], lengths
+// [1] and positions [1,K].
+func (d *Demo) compiled(p program) (device.Program, error) {
+	if compiled := d.programs[p]; compiled != nil {
+		return compiled, nil
 	}
-	exec, err := graph.NewExec(d.device.Backend, func(in []*graph.Node) *graph.Node {
-		byName := map[string]*graph.Node{}
-		for i, w := range d.weights {
-			byName[w.Name] = in[i]
-		}
-		in = in[len(d.weights):]
-		ctx, text := model.NewContext(byName, dtypes.Float32, nil), model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]}
-		if p.side == discriminator {
-			return d.model.Config.Detect(ctx, text)
-		}
-		return d.model.Config.Fill(ctx, text, in[3])
-	})
+	spec := device.Spec{Name: p.side, Build: func(in []*graph.Node) []*graph.Node { return []*graph.Node{d.build(p.side, in)} }}
+	for _, w := range d.weights {
+		spec.Inputs = append(spec.Inputs, stablehlo.Input{Name: w.Name, DType: dtypes.Float32, Dims: w.Shape})
+	}
+	for _, in := range []stablehlo.Input{{Name: "ids", Dims: []int{1, p.length}}, {Name: "segment_ids", Dims: []int{1, p.length}},
+		{Name: "lengths", Dims: []int{1}}, {Name: "positions", Dims: []int{1, fillSlots}}} {
+		in.DType = dtypes.Int32
+		spec.Inputs = append(spec.Inputs, in)
+	}
+	compiled, err := d.device.Compile(spec)
 	if err == nil {
-		d.programs[p] = exec
+		d.programs[p] = compiled
 	}
-	return exec, err
+	return compiled, err
+}
+
+// build is the graph of a side: the discriminator's logits [1,S], or the generator's at positions [1,K,V].
+func (d *Demo) build(side string, in []*graph.Node) *graph.Node {
+	byName := map[string]*graph.Node{}
+	for i, w := range d.weights {
+		byName[w.Name] = in[i]
+	}
+	in = in[len(d.weights):]
+	ctx, text := model.NewContext(byName, dtypes.Float32, nil), model.Text{IDs: in[0], SegmentIDs: in[1], Lengths: in[2]}
+	if side == discriminator {
+		return d.model.Config.Detect(ctx, text)
+	}
+	return d.model.Config.Fill(ctx, text, in[3])
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/janpfeifer/must"
 
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/internal/testdata"
@@ -21,7 +22,7 @@ import (
 
 func demoOf(t *testing.T, path string) *Demo {
 	t.Helper()
-	d := must.M1(NewDemo(context.Background(), must.M1(LoadModel(path, "")), platform.Options{Platform: platform.Go}))
+	d := must.M1(NewDemo(context.Background(), must.M1(LoadModel(path, "")), device.Options{Platform: platform.Go}))
 	t.Cleanup(d.Close)
 	return d
 }
@@ -59,7 +60,7 @@ func TestGoldenDemo(t *testing.T) {
 	folder := filepath.Join(testdata.Parity(t), "electra")
 	m := must.M1(LoadModel(filepath.Join(folder, "discriminator"), ""))
 	whole := must.M1(LoadModel(folder, ""))
-	d := newDemo(whole, must.M1(platform.Open(context.Background(), platform.Options{Platform: platform.Go})))
+	d := must.M1(newDemo(whole, must.M1(device.Open(t.Context(), device.Options{Platform: platform.Go}))))
 	defer d.Close()
 	kase := must.M1(safetensors.Read(filepath.Join(folder, "case.safetensors")))
 	ints := func(name string) []int32 { return must.M1(kase.Tensor(name).Int32s()) }
@@ -88,7 +89,7 @@ func TestGoldenDemo(t *testing.T) {
 		logits := must.M1(d.fill(ints("generator_input_ids")[row*S:row*S+n], segments, positions[:used]))
 		compare("generator", logits, floats("generator_logits")[row*K*V:(row*K+used)*V])
 	}
-	if _, err := NewDemo(context.Background(), m, platform.Options{Platform: platform.Go}); fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), "--vocab") {
+	if _, err := NewDemo(context.Background(), m, device.Options{Platform: platform.Go}); fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), "--vocab") {
 		t.Errorf("without a vocabulary: %v", err)
 	}
 }
@@ -121,7 +122,7 @@ func TestDemoNotFinite(t *testing.T) {
 	c, _ := trained(t, "bert")
 	m := must.M1(LoadModel(c.Run.Out, ""))
 	m.Weights["discriminator.discriminator_predictions.dense.weight"][0] = float32(math.NaN())
-	d := must.M1(NewDemo(context.Background(), m, platform.Options{Platform: platform.Go}))
+	d := must.M1(NewDemo(context.Background(), m, device.Options{Platform: platform.Go}))
 	defer d.Close()
 	if _, err := d.Detect(t.Context(), "amber"); fault.ExitCode(err) != 65 || !strings.Contains(err.Error(), "not finite") {
 		t.Errorf("with a NaN among the weights: %v", err)

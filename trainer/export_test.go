@@ -17,6 +17,7 @@ import (
 	"github.com/janpfeifer/must"
 
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/internal/settings"
@@ -239,7 +240,7 @@ var kinds = map[string]func(*model.Config){
 // said is what a model says of texts, as `demo --json` does.
 func said(t *testing.T, m *Model) []demoResult {
 	t.Helper()
-	d := must.M1(NewDemo(t.Context(), m, platform.Options{Platform: platform.Go}))
+	d := must.M1(NewDemo(t.Context(), m, device.Options{Platform: platform.Go}))
 	defer d.Close()
 	var list []demoResult
 	for _, text := range []string{"The amber, under old TREES!", "naïve trees' resin? 1984 漢字 [MASK].", "a"} {

@@ -58,7 +58,7 @@ type stopwatch struct {
 
 func newStopwatch() *stopwatch { return &stopwatch{began: time.Now()} }
 
-func (s *stopwatch) add(b *dataset.Batch, waited time.Duration) {
+func (s *stopwatch) add(b *dataset.Batch) {
 	if !s.warm {
 		s.warm, s.began = true, time.Now()
 		return
@@ -67,8 +67,10 @@ func (s *stopwatch) add(b *dataset.Batch, waited time.Duration) {
 		s.tokens += float64(n)
 	}
 	s.examples += float64(b.Size)
-	s.waited += waited
 }
+
+// wait adds time that was spent waiting for data.
+func (s *stopwatch) wait(waited time.Duration) { s.waited += waited }
 
 func (s *stopwatch) exclude(pause time.Duration) { s.began = s.began.Add(pause) }
 

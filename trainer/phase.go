@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"elektron/dataset"
+	"elektron/internal/fault"
 	"elektron/internal/settings"
 )
 
@@ -61,6 +62,21 @@ func (p *phase) rate(t int64) float64 { return p.schedule.At(t - p.first) }
 // String describes the phase in a line.
 func (p *phase) String() string {
 	return fmt.Sprintf("learning rate %g, batch %d of %d tokens, %d steps", p.schedule.Peak, p.batch.BatchSize, p.batch.SeqLen, p.steps())
+}
+
+// divisible refuses batches that cannot be split evenly over a number of devices.
+func (c *Config) divisible(devices int) error {
+	for _, p := range c.phases() {
+		if unit := devices * p.parts; p.batch.BatchSize%unit != 0 {
+			below := p.batch.BatchSize / unit * unit
+			valid := fmt.Sprintf("%d or %d", below, below+unit)
+			if below == 0 {
+				valid = fmt.Sprint(unit)
+			}
+			return fault.New(fault.Usage, "trainer: a batch of %d examples (phase %d) cannot be split evenly over %d devices in %d parts; set --batch-size to a multiple of %d, such as %s", p.batch.BatchSize, p.number, devices, p.parts, unit, valid)
+		}
+	}
+	return nil
 }
 
 // validatePhases reports what is wrong with the shapes of batches and with the second phase.

@@ -53,14 +53,14 @@ func TestTwoPhases(t *testing.T) {
 	sameRun(t, "same seed", whole.Run.Out, again.Run.Out)
 
 	stopped := out("stopped")
-	for _, c := range []struct{ at, says string }{ // the signal comes with a step's metrics and ends the run after the next one
-		{"step 3/", "after step 4"}, {"step 6/", "after step 7"}, {"step 8/", "after step 9"},
+	for _, c := range []struct{ at, one, other string }{ // the signal comes with a step's metrics: the next step may be under way
+		{"step 3/", "after step 3", "after step 4"}, {"step 6/", "after step 6", "after step 7"}, {"step 8/", "after step 8", "after step 9"},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		config := stopped
 		err := Pretrain(ctx, &config, settings.New(&config), &trigger{c.at, cancel}, io.Discard)
-		if cancel(); fault.ExitCode(err) != 75 || !strings.Contains(err.Error(), c.says) {
-			t.Fatalf("stopped at %q: %v, want exit code 75 and %q", c.at, err, c.says)
+		if cancel(); fault.ExitCode(err) != 75 || !strings.Contains(err.Error(), c.one) && !strings.Contains(err.Error(), c.other) {
+			t.Fatalf("stopped at %q: %v, want exit code 75 and %q or %q", c.at, err, c.one, c.other)
 		}
 	}
 	must.M(pretrain(context.Background(), stopped))

@@ -112,6 +112,9 @@ func (s *Step) update(state, gradients []*graph.Node, statistics *graph.Node, co
 	return updated, norm, finite
 }
 
+// metricsSize is the length of the metrics vector.
+const metricsSize = model.StatisticsSize + 2
+
 func metricsVector(statistics, norm, finite *graph.Node) *graph.Node {
 	tail := graph.Stack([]*graph.Node{norm, graph.ConvertDType(finite, dtypes.Float32)}, 0)
 	return graph.Concatenate([]*graph.Node{statistics, tail}, 0)

@@ -12,8 +12,8 @@ import (
 
 	"elektron/dataset"
 	"elektron/dataset/wordpiece"
+	"elektron/internal/device"
 	"elektron/internal/fault"
-	"elektron/internal/platform"
 	"elektron/internal/settings"
 	"elektron/trainer/checkpoint"
 	"elektron/trainer/track"
@@ -23,9 +23,10 @@ import (
 type run struct {
 	config  Config
 	lock    *checkpoint.Lock
-	device  *platform.Device
+	device  *device.Device
 	step    *Step
 	done    int64 // steps done
+	given   int64 // steps done or under way on the devices
 	began   time.Time
 	earlier float64 // seconds of earlier sessions
 
@@ -47,7 +48,7 @@ func Pretrain(ctx context.Context, c *Config, s *settings.Settings, progress, re
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	r := &run{config: *c, began: time.Now()}
+	r := &run{config: *c, began: time.Now(), saves: saves{last: -1}}
 	defer r.close()
 	if err := r.open(ctx, s, progress); err != nil {
 		if errors.Is(err, context.Canceled) {
@@ -77,8 +78,9 @@ func (r *run) open(ctx context.Context, s *settings.Settings, progress io.Writer
 	}
 	if saved != nil {
 		r.done, r.earlier = saved.state.Step, saved.meta.ElapsedS
+		r.saves.last = r.done
 	}
-	if r.device, err = platform.Open(ctx, platform.Options{Platform: c.Run.Platform, Plugin: c.Run.Plugin, Offline: c.Run.Offline, Progress: say}); err != nil {
+	if r.device, err = device.Open(ctx, c.deviceOptions(say)); err != nil {
 		return err
 	}
 	if err := r.prepare(ctx, say); err != nil {
@@ -123,12 +125,14 @@ func (r *run) prepare(ctx context.Context, say func(string)) error {
 // build makes the step and gives it its state: the checkpoint's, or a fresh one.
 func (r *run) build(saved *savedRun) (err error) {
 	c := &r.config
-	if r.step, err = NewStep(r.device.Backend, c.stepOptions(r.device.Platform)); err != nil {
+	if err := c.divisible(r.device.Count); err != nil {
+		return err
+	}
+	if r.step, err = NewStep(r.device, c.stepOptions(r.device.Platform)); err != nil {
 		return err
 	}
 	if saved == nil {
-		r.step.Initialize(uint32(c.Run.Seed))
-		return nil
+		return r.step.Initialize(uint32(c.Run.Seed))
 	}
 	if err := saved.fits(c, r.vocabulary.Hash()); err != nil {
 		return err
@@ -162,69 +166,6 @@ func (r *run) train(ctx context.Context) error {
 	return nil
 }
 
-// trainPhase is the loop. Batches are numbered through the run, so that a batch, like everything random, is a
-// function of the seed and the step.
-func (r *run) trainPhase(ctx context.Context) error {
-	c := &r.config
-	loader := dataset.NewLoader(r.phase.data.Train, dataset.LoaderOptions{First: r.done})
-	defer loader.Close()
-	speed := newStopwatch()
-	whole := context.WithoutCancel(ctx) // a signal waits for the step's end
-	for r.done < r.phase.end {
-		batch, waited, err := loader.Next(whole)
-		if err != nil {
-			return err
-		}
-		rate := r.phase.rate(r.done)
-		result, err := r.step.Train(batch, Control{Seed: uint32(c.Run.Seed), Step: r.done, LearningRate: rate, DiscriminatorWeight: c.discriminatorWeight(r.done)})
-		if err != nil {
-			return err
-		}
-		r.done++
-		speed.add(batch, waited)
-		if err := r.guard.check(r.done, result); err != nil {
-			return err
-		}
-		stopped := ctx.Err() != nil
-		if err := r.afterStep(result, rate, speed, stopped); err != nil {
-			return err
-		}
-		if stopped && r.done < c.Run.Steps {
-			return fault.New(fault.Preempted, "trainer: stopped by a signal after step %d and saved to %s; run the same command again to go on", r.done, c.Run.Out)
-		}
-	}
-	return nil
-}
-
-// afterStep does what is due, all of it at the end of a phase: metrics, validation, checkpoint, in this order,
-// so that a checkpoint's metrics are on disk before it.
-func (r *run) afterStep(result Result, rate float64, speed *stopwatch, stopped bool) error {
-	c, ended := &r.config.Run, r.done == r.phase.end
-	if due(r.done, c.LogEvery) || ended {
-		if err := r.trackers.Log(r.trainingMetrics(result, rate, speed)); err != nil {
-			return err
-		}
-		speed.reset()
-	}
-	r.console.Step(r.done)
-	if due(r.done, c.EvalEvery) || ended {
-		pause := time.Now()
-		if err := r.validate(); err != nil {
-			return err
-		}
-		speed.exclude(time.Since(pause))
-	}
-	if !due(r.done, c.CheckpointEvery) && !ended && !stopped {
-		return nil
-	}
-	pause := time.Now()
-	err := r.save(stopped || r.done == c.Steps)
-	speed.exclude(time.Since(pause))
-	return err
-}
-
-func due(step, every int64) bool { return every > 0 && step%every == 0 }
-
 // validate runs the held-out batches, always the same ones with the same masks and the same noise, and logs
 // their metrics.
 func (r *run) validate() error {
@@ -254,6 +195,9 @@ func (r *run) close() {
 	for _, p := range r.phases {
 		p.data.Close()
 	}
+	if r.step != nil {
+		r.step.Close()
+	}
 	if r.device != nil {
 		r.device.Close()
 	}
@@ -281,7 +225,10 @@ func (g *guard) check(step int64, r Result) error {
 }
 
 // saves bears a failed checkpoint now and then: older ones are intact and training goes on.
-type saves struct{ failed int }
+type saves struct {
+	failed int   // in a row
+	last   int64 // step of the newest checkpoint, -1 for none
+}
 
 const maxFailedSaves = 3
 
@@ -315,6 +262,7 @@ func (r *run) saveNow() error {
 	if _, err := checkpoint.Save(context.Background(), folder, state); err != nil {
 		return err
 	}
+	r.saves.last = r.done
 	_, err = checkpoint.Retain(folder, checkpoint.Retention{Last: r.config.Run.Keep})
 	return err
 }

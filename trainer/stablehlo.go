@@ -3,8 +3,9 @@ package trainer
 
 import (
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/graph"
 
+	"elektron/dataset"
+	"elektron/internal/device"
 	"elektron/internal/stablehlo"
 	"elektron/model"
 )
@@ -14,6 +15,8 @@ func init() { stablehlo.FollowGradients() }
 
 // BatchShape is the shape of a step's batch: rows over all devices, tokens of a row, masked slots of a row.
 type BatchShape struct{ B, S, K int }
+
+func shapeOf(b *dataset.Batch) BatchShape { return BatchShape{b.Size, b.SeqLen, b.Masked} }
 
 // StepProgram is a program of a training step and how often a step runs it.
 type StepProgram struct {
@@ -31,24 +34,70 @@ func (o StepOptions) Programs(shape BatchShape, devices int) ([]StepProgram, err
 	s := &Step{StepOptions: o, weights: o.Model.Weights()}
 	n, parts := len(s.weights), max(1, o.Parts)
 	shape.B /= parts
-	trace := func(name string, runs int, inputs []stablehlo.Input, build func([]*graph.Node) []*graph.Node) (StepProgram, error) {
-		p, err := stablehlo.Trace(name, devices, inputs, build)
+	trace := func(kind programKind, runs int) (StepProgram, error) {
+		spec := s.spec(programKey{kind, shape})
+		p, err := stablehlo.Trace(spec.Name, devices, spec.Inputs, spec.Build)
 		return StepProgram{Program: p, Runs: runs}, err
 	}
-	state, batch := s.stateInputs(), shape.inputs()
 	if parts == 1 {
-		train, err := trace("train_step", 1, join(aliased(state), batch, controlInputList()), s.buildTrain)
+		train, err := trace(trainProgram, 1)
 		return []StepProgram{train}, err
 	}
-	part, err := trace("gradient_of_part", parts, join(state[:n], aliased(s.sumInputs()), batch, controlInputList(), totalInputList()), s.buildPart)
+	part, err := trace(partProgram, parts)
 	if err != nil {
 		return nil, err
 	}
-	for _, moment := range state[n:] {
+	for _, moment := range s.stateInputs()[n:] {
 		part.Resident += moment.Bytes()
 	}
-	apply, err := trace("apply_gradient", 1, join(aliased(append(state, s.sumInputs()...)), controlInputList()), s.buildApply)
+	apply, err := trace(applyProgram, 1)
 	return []StepProgram{part, apply}, err
+}
+
+// programKind is one of the programs of a step.
+type programKind int
+
+const (
+	trainProgram programKind = iota // a step
+	loopProgram                     // several steps
+	partProgram                     // the gradient of a part of a batch
+	applyProgram                    // the update that follows the parts
+	evalProgram                     // the task alone, for validation
+)
+
+// programKey names a program: its kind, and the shape of its batch or part where it has one.
+type programKey struct {
+	kind  programKind
+	shape BatchShape
+}
+
+// spec is a program before it is compiled.
+func (s *Step) spec(key programKey) device.Spec {
+	state, batch := s.stateInputs(), key.shape.inputs()
+	weights := state[:len(s.weights)]
+	switch key.kind {
+	case trainProgram:
+		return device.Spec{Name: "train_step", Inputs: join(aliased(state), batch, controlInputList()), Build: s.buildTrain}
+	case loopProgram:
+		return device.Spec{Name: "train_steps", Inputs: join(aliased(state), batch, controlInputList()), Build: s.buildTrain, Steps: s.PerDispatch}
+	case partProgram:
+		return device.Spec{Name: "gradient_of_part", Inputs: join(weights, aliased(s.sumInputs()), batch, controlInputList(), totalInputList()), Build: s.buildPart}
+	case applyProgram:
+		return device.Spec{Name: "apply_gradient", Inputs: join(aliased(append(state, s.sumInputs()...)), controlInputList()), Build: s.buildApply}
+	}
+	return device.Spec{Name: "evaluation_step", Inputs: join(weights, batch, evalInputList()), Build: s.buildEval}
+}
+
+// program is a program of the step, compiled when it is first wanted.
+func (s *Step) program(key programKey) (device.Program, error) {
+	if p := s.programs[key]; p != nil {
+		return p, nil
+	}
+	p, err := s.device.Compile(s.spec(key))
+	if err == nil {
+		s.programs[key] = p
+	}
+	return p, err
 }
 
 func join(lists ...[]stablehlo.Input) (all []stablehlo.Input) {
@@ -106,4 +155,9 @@ func controlInputList() []stablehlo.Input {
 // totalInputList are the scalars of totalsOf.
 func totalInputList() []stablehlo.Input {
 	return []stablehlo.Input{{Name: "first_row", DType: dtypes.Uint32}, {Name: "all_masked", DType: dtypes.Float32}, {Name: "all_tokens", DType: dtypes.Float32}}
+}
+
+// evalInputList are seed, step and number of the first row, the scalars of buildEval.
+func evalInputList() []stablehlo.Input {
+	return []stablehlo.Input{{Name: "seed", DType: dtypes.Uint32}, {Name: "step", DType: dtypes.Uint32}, {Name: "first_row", DType: dtypes.Uint32}}
 }

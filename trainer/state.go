@@ -2,11 +2,13 @@ package trainer
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/trainer/checkpoint"
 )
@@ -22,28 +24,45 @@ const (
 var slotSuffix = [slots]string{"", "#first_moment", "#second_moment"}
 
 // Initialize sets fresh weights, drawn from the seed, and zero moments.
-func (s *Step) Initialize(seed uint32) {
-	s.state = make([]*tensors.Tensor, slots*len(s.weights))
+func (s *Step) Initialize(seed uint32) error {
+	s.state = make([]device.Array, slots*len(s.weights))
 	for i, w := range s.weights {
-		s.set(weightSlot, i, w.Initialize(seed, s.Model.InitializerRange))
-		s.set(firstSlot, i, make([]float32, w.Size()))
-		s.set(secondSlot, i, make([]float32, w.Size()))
+		if err := s.set(weightSlot, i, w.Initialize(seed, s.Model.InitializerRange)); err != nil {
+			return err
+		}
+		for _, moment := range []int{firstSlot, secondSlot} {
+			if err := s.set(moment, i, make([]float32, w.Size())); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
-func (s *Step) set(slot, i int, values []float32) {
-	s.state[slot*len(s.weights)+i] = tensors.FromFlatDataAndDimensions(values, s.weights[i].Shape...)
+// set copies an array of the state to the devices.
+func (s *Step) set(slot, i int, values []float32) error {
+	w := s.weights[i]
+	array, err := s.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), device.Replicated)
+	if err != nil {
+		return fmt.Errorf("trainer: copying %s to the device: %w", w.Name+slotSuffix[slot], err)
+	}
+	at := slot*len(s.weights) + i
+	if s.state[at] != nil {
+		s.state[at].Close()
+	}
+	s.state[at] = array
+	return nil
 }
 
 // Export copies the state to the host, as a checkpoint's tensors: weights under their names, moments with a
 // suffix.
 func (s *Step) Export() ([]checkpoint.Tensor, error) {
 	list := make([]checkpoint.Tensor, 0, len(s.state))
-	for i, t := range s.state {
+	for i, array := range s.state {
 		w := s.weights[i%len(s.weights)]
-		values, err := tensors.CopyFlatData[float32](t)
+		values, err := device.Floats(array)
 		if err != nil {
-			return nil, fault.Wrap(fault.Device, err, "trainer: copying %s from the device", w.Name)
+			return nil, fmt.Errorf("trainer: copying %s from the device: %w", w.Name, err)
 		}
 		list = append(list, checkpoint.Tensor{Name: w.Name + slotSuffix[i/len(s.weights)], DType: "float32",
 			Shape: w.Shape, Data: encodeFloats(values)})
@@ -58,7 +77,7 @@ func (s *Step) Import(list []checkpoint.Tensor) error {
 	for _, t := range list {
 		byName[t.Name] = t
 	}
-	s.state = make([]*tensors.Tensor, slots*len(s.weights))
+	s.state = make([]device.Array, slots*len(s.weights))
 	for slot := range slots {
 		for i, w := range s.weights {
 			name := w.Name + slotSuffix[slot]
@@ -69,7 +88,9 @@ func (s *Step) Import(list []checkpoint.Tensor) error {
 			if !slices.Equal(t.Shape, w.Shape) || t.DType != "float32" {
 				return fault.New(fault.Data, "trainer: tensor %s is %s%v in the checkpoint and float32%v in the model", name, t.DType, t.Shape, w.Shape)
 			}
-			s.set(slot, i, decodeFloats(t.Data))
+			if err := s.set(slot, i, decodeFloats(t.Data)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"elektron/dataset"
+	"elektron/internal/device"
 	"elektron/internal/fault"
+	"elektron/internal/platform"
 	"elektron/model"
 	"elektron/trainer/optimizer"
 )
@@ -28,23 +29,25 @@ type StepOptions struct {
 	// Parts is the number of parts that a batch is computed in, one after the other (gradient accumulation);
 	// it divides the batch. 0 is 1.
 	Parts int
+	// PerDispatch is how many steps the devices are given at once, to be run without the host in between. 0 is 1. A batch
+	// in parts is one step at a time.
+	PerDispatch int
 }
 
 // Step is the program of one training step and the state it works on. The state is a list: the weights,
-// then their first moments, then their second moments; it lives on the device and nothing else is kept
-// from step to step. Everything else comes in with the call: the batch, the step's number, the learning
+// then their first moments, then their second moments; it lives on the devices, changes in place, and nothing else is
+// kept from step to step. Everything else comes in with the call: the batch, the step's number, the learning
 // rate and the seed.
 //
-// The step is traced once for every shape of batch and compiled for the device at its first call.
+// Each of its programs is compiled when a batch first has its shape.
 type Step struct {
 	StepOptions
-	backend compute.Backend
-	weights []model.Weight
+	device   *device.Device
+	weights  []model.Weight
+	programs map[programKey]device.Program
 
-	state []*tensors.Tensor // 3·len(weights)
-	sums  []*tensors.Tensor // of gradients, and of the statistics: zero between steps; nil until needed
-
-	train, part, apply, eval *graph.Exec
+	state []device.Array // 3·len(weights)
+	sums  []device.Array // of gradients, and of the statistics: zero between steps; nil until needed
 }
 
 // Control is what a step needs to know besides its batch.
@@ -62,8 +65,8 @@ type Result struct {
 	Finite   bool    // false if loss or gradient were not: then weights and moments stayed as they were
 }
 
-// NewStep builds the step on a backend; nothing is compiled yet.
-func NewStep(backend compute.Backend, o StepOptions) (*Step, error) {
+// NewStep makes the step for open devices; nothing is compiled yet.
+func NewStep(d *device.Device, o StepOptions) (*Step, error) {
 	if err := o.Model.Validate(); err != nil {
 		return nil, err
 	}
@@ -71,86 +74,160 @@ func NewStep(backend compute.Backend, o StepOptions) (*Step, error) {
 		return nil, err
 	}
 	o.Parts = max(1, o.Parts)
-	s := &Step{StepOptions: o, backend: backend, weights: o.Model.Weights()}
-	for _, program := range []struct {
-		exec  **graph.Exec
-		name  string
-		build func([]*graph.Node) []*graph.Node
-	}{
-		{&s.train, "train_step", s.buildTrain}, {&s.part, "gradient_of_part", s.buildPart},
-		{&s.apply, "apply_gradient", s.buildApply}, {&s.eval, "evaluation_step", s.buildEval},
-	} {
-		exec, err := graph.NewExec(backend, program.build)
-		if err != nil {
-			return nil, fault.Wrap(fault.Internal, err, "trainer: %s", program.name)
-		}
-		*program.exec = exec.WithName(program.name)
+	if d.Platform == platform.Go {
+		o.PerDispatch = 1 // it has no loops on the device
 	}
-	return s, nil
+	return &Step{StepOptions: o, device: d, weights: o.Model.Weights(), programs: map[programKey]device.Program{}}, nil
 }
 
-// Train runs one step and updates the state. After an error of the device the state is lost and the last
-// checkpoint is what remains.
-func (s *Step) Train(b *dataset.Batch, c Control) (Result, error) {
-	var r Result
-	err := fault.Catch(fmt.Sprintf("trainer: step %d", c.Step+1), func() error {
-		run := s.trainWhole
-		if s.Parts > 1 {
-			run = s.trainParts
+// Close frees the state and the programs.
+func (s *Step) Close() {
+	device.CloseAll(s.state)
+	device.CloseAll(s.sums)
+	for _, p := range s.programs {
+		p.Close()
+	}
+	s.state, s.sums, s.programs = nil, nil, nil
+}
+
+// Pending are steps that the devices were given.
+type Pending struct {
+	first   int64 // number of the first of them
+	count   int
+	metrics device.Array // [count or more, statistics + 2]
+}
+
+// Start gives the devices steps on batches of one shape, one after the other, and returns while they are at work.
+// After an error, of Start or of Results, the state is lost and the last checkpoint is what remains.
+func (s *Step) Start(batches []*dataset.Batch, controls []Control) (*Pending, error) {
+	p := &Pending{first: controls[0].Step, count: len(batches)}
+	err := fault.Catch(p.String(), func() (err error) {
+		switch {
+		case s.Parts > 1:
+			p.metrics, err = s.startParts(batches[0], controls[0])
+		case s.PerDispatch > 1:
+			p.metrics, err = s.startLoop(batches, controls)
+		default:
+			p.metrics, err = s.startWhole(batches[0], controls[0])
 		}
-		metrics, err := run(b, c)
-		if err != nil {
-			return err
-		}
-		r.Statistics = model.ParseStatistics(metrics)
-		r.GradNorm, r.Finite = float64(metrics[model.StatisticsSize]), metrics[model.StatisticsSize+1] == 1
-		return nil
+		return err
 	})
-	return r, err
+	return p, err
 }
 
-// trainWhole is a step in one program: its metrics vector.
-func (s *Step) trainWhole(b *dataset.Batch, c Control) ([]float32, error) {
-	out, err := Call(s.backend, s.train, nil, s.state, append(batchTensors(b), controlTensors(c)...))
+// Together is how many steps Start takes at most.
+func (s *Step) Together() int {
+	if s.Parts > 1 {
+		return 1
+	}
+	return max(1, s.PerDispatch)
+}
+
+// Results waits for the steps and says what came out of each.
+func (p *Pending) Results() ([]Result, error) {
+	metrics, err := device.Floats(p.metrics)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", p, err)
+	}
+	p.metrics.Close()
+	results := make([]Result, p.count)
+	for i := range results {
+		m := metrics[i*metricsSize:]
+		results[i] = Result{model.ParseStatistics(m), float64(m[model.StatisticsSize]), m[model.StatisticsSize+1] == 1}
+	}
+	return results, nil
+}
+
+func (p *Pending) String() string {
+	if p.count == 1 {
+		return fmt.Sprintf("trainer: step %d", p.first+1)
+	}
+	return fmt.Sprintf("trainer: steps %d to %d", p.first+1, p.first+int64(p.count))
+}
+
+// Train takes one step and waits for it.
+func (s *Step) Train(b *dataset.Batch, c Control) (Result, error) {
+	p, err := s.Start([]*dataset.Batch{b}, []Control{c})
+	if err != nil {
+		return Result{}, err
+	}
+	results, err := p.Results()
+	if err != nil {
+		return Result{}, err
+	}
+	return results[0], nil
+}
+
+// startWhole is a step in one program.
+func (s *Step) startWhole(b *dataset.Batch, c Control) (device.Array, error) {
+	return s.advance(programKey{kind: trainProgram, shape: shapeOf(b)}, append(batchTensors(b), controlTensors(c)...))
+}
+
+// startLoop are several steps in one program. The rows of steps that are not wanted are empty.
+func (s *Step) startLoop(batches []*dataset.Batch, controls []Control) (device.Array, error) {
+	values := stage(batches, controls, s.PerDispatch)
+	return s.advance(programKey{kind: loopProgram, shape: shapeOf(batches[0])}, append(values, tensors.FromScalar(int32(len(batches)))))
+}
+
+// advance runs a program that takes the state and gives the next one and metrics.
+func (s *Step) advance(key programKey, values []*tensors.Tensor) (device.Array, error) {
+	program, err := s.program(key)
+	if err != nil {
+		return nil, err
+	}
+	out, err := program.Run(s.state, values...)
 	if err != nil {
 		return nil, err
 	}
 	s.state = out[:len(out)-1]
-	return Take(out[len(out)-1])
+	return out[len(out)-1], nil
 }
 
-// trainParts is a step in parts: its metrics vector.
-func (s *Step) trainParts(b *dataset.Batch, c Control) ([]float32, error) {
+// startParts is a step in parts.
+func (s *Step) startParts(b *dataset.Batch, c Control) (device.Array, error) {
 	if b.Size%s.Parts != 0 {
 		return nil, fault.New(fault.Usage, "trainer: a batch of %d examples cannot be computed in %d equal parts", b.Size, s.Parts)
 	}
-	if s.sums == nil {
-		s.sums = s.zeroSums()
+	if err := s.zeroSums(); err != nil {
+		return nil, err
 	}
 	n, size := len(s.weights), b.Size/s.Parts
 	for first := 0; first < b.Size; first += size {
-		inputs := append(append(batchTensors(rows(b, first, size)), controlTensors(c)...), totalTensors(b, first)...)
-		sums, err := Call(s.backend, s.part, s.state[:n], s.sums, inputs)
+		part := rows(b, first, size)
+		program, err := s.program(programKey{kind: partProgram, shape: shapeOf(part)})
 		if err != nil {
 			return nil, err
 		}
-		s.sums = sums
+		values := append(append(batchTensors(part), controlTensors(c)...), totalTensors(b, first)...)
+		if s.sums, err = program.Run(slices.Concat(s.state[:n], s.sums), values...); err != nil {
+			return nil, err
+		}
 	}
-	out, err := Call(s.backend, s.apply, nil, slices.Concat(s.state, s.sums), controlTensors(c))
+	apply, err := s.program(programKey{kind: applyProgram})
+	if err != nil {
+		return nil, err
+	}
+	out, err := apply.Run(slices.Concat(s.state, s.sums), controlTensors(c)...)
 	if err != nil {
 		return nil, err
 	}
 	s.state, s.sums = out[:slots*n], out[slots*n:len(out)-1]
-	return Take(out[len(out)-1])
+	return out[len(out)-1], nil
 }
 
-// zeroSums are sums of gradients and statistics before the first part.
-func (s *Step) zeroSums() []*tensors.Tensor {
-	sums := make([]*tensors.Tensor, 0, len(s.weights)+1)
-	for _, w := range s.weights {
-		sums = append(sums, tensors.FromFlatDataAndDimensions(make([]float32, w.Size()), w.Shape...))
+// zeroSums makes the sums of gradients and statistics before the first part, if there are none.
+func (s *Step) zeroSums() error {
+	if s.sums != nil {
+		return nil
 	}
-	return append(sums, tensors.FromFlatDataAndDimensions(make([]float32, model.StatisticsSize), model.StatisticsSize))
+	for _, in := range s.sumInputs() {
+		sum, err := s.device.Put(tensors.FromShape(shapes.Make(in.DType, in.Dims...)), device.Replicated)
+		if err != nil {
+			return err
+		}
+		s.sums = append(s.sums, sum)
+	}
+	return nil
 }
 
 // Evaluate runs the task on a batch without changing the state.
@@ -162,15 +239,21 @@ func (s *Step) Evaluate(b *dataset.Batch, c Control) (model.Statistics, error) {
 			size /= s.Parts
 		}
 		for first := 0; first < b.Size; first += size {
-			inputs := append(batchTensors(rows(b, first, size)), tensors.FromScalar(c.Seed), tensors.FromScalar(uint32(c.Step)), tensors.FromScalar(uint32(first)))
-			out, err := Call(s.backend, s.eval, s.state[:len(s.weights)], nil, inputs)
+			part := rows(b, first, size)
+			program, err := s.program(programKey{kind: evalProgram, shape: shapeOf(part)})
 			if err != nil {
 				return err
 			}
-			metrics, err := Take(out[0])
+			values := append(batchTensors(part), tensors.FromScalar(c.Seed), tensors.FromScalar(uint32(c.Step)), tensors.FromScalar(uint32(first)))
+			out, err := program.Run(s.state[:len(s.weights)], values...)
 			if err != nil {
 				return err
 			}
+			metrics, err := device.Floats(out[0])
+			if err != nil {
+				return err
+			}
+			out[0].Close()
 			sum.Add(model.ParseStatistics(metrics))
 		}
 		return nil

@@ -1,17 +1,18 @@
 package trainer
 
 import (
-	"fmt"
 	"math"
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/gobackend"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/janpfeifer/must"
 
+	"elektron/internal/device"
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/model"
 )
 
@@ -28,11 +29,9 @@ func stepConfig() Config {
 // last step's result.
 func threeSteps(t *testing.T, o StepOptions, c *Config) (map[string][]float32, Result) {
 	t.Helper()
-	step, err := NewStep(platformtest.Open(t, platform.Go).Backend, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	step.Initialize(3)
+	step := must.M1(NewStep(devicetest.Open(t, platform.Go), o))
+	defer step.Close()
+	must.M(step.Initialize(3))
 	batch := randomBatch(c)
 	for row := range batch.Lengths {
 		batch.Lengths[row] -= int32(row)
@@ -44,14 +43,11 @@ func threeSteps(t *testing.T, o StepOptions, c *Config) (map[string][]float32, R
 	}
 	var result Result
 	for i := range int64(3) {
-		result, err = step.Train(batch, Control{Seed: 5, Step: i, LearningRate: 0.01, DiscriminatorWeight: 50})
-		if err != nil {
-			t.Fatal(err)
-		}
+		result = must.M1(step.Train(batch, Control{Seed: 5, Step: i, LearningRate: 0.01, DiscriminatorWeight: 50}))
 	}
 	weights := map[string][]float32{}
 	for i, w := range step.weights {
-		weights[w.Name] = tensors.MustCopyFlatData[float32](step.state[i])
+		weights[w.Name] = must.M1(device.Floats(step.state[i]))
 	}
 	return weights, result
 }
@@ -119,12 +115,12 @@ func TestDiscriminatorWarmup(t *testing.T) {
 			t.Errorf("weight at step %d: %g, want %g", step, got, want)
 		}
 	}
-	step := must.M1(NewStep(platformtest.Open(t, platform.Go).Backend, c.stepOptions(platform.TPU)))
-	step.Initialize(3)
+	step := must.M1(NewStep(devicetest.Open(t, platform.Go), c.stepOptions(platform.TPU)))
+	must.M(step.Initialize(3))
 	moment := func() (sum float64) {
 		for i, w := range step.weights {
 			if w.Name == "discriminator.discriminator_predictions.dense.weight" {
-				for _, m := range tensors.MustCopyFlatData[float32](step.state[firstSlot*len(step.weights)+i]) {
+				for _, m := range must.M1(device.Floats(step.state[firstSlot*len(step.weights)+i])) {
 					sum += math.Abs(float64(m))
 				}
 			}
@@ -147,17 +143,14 @@ func TestHalfPrecisionProducts(t *testing.T) {
 		c := stepConfig()
 		o := c.stepOptions(platform.TPU)
 		o.Compute, o.Rematerialize = dtypes.BFloat16, remat
-		step := must.M1(NewStep(platformtest.Open(t, platform.Go).Backend, o))
-		step.Initialize(1)
-		g := graph.NewGraph(step.backend, "step")
+		step := must.M1(NewStep(devicetest.Open(t, platform.Go), o))
+		spec := step.spec(programKey{trainProgram, shapeOf(randomBatch(&c))})
+		g := graph.NewGraph(must.M1(gobackend.New("")), "step")
 		var in []*graph.Node
-		for i, s := range step.state {
-			in = append(in, graph.Parameter(g, fmt.Sprintf("state %d", i), s.Shape()))
+		for _, x := range spec.Inputs {
+			in = append(in, graph.Parameter(g, x.Name, shapes.Make(x.DType, x.Dims...)))
 		}
-		for i, x := range append(batchTensors(randomBatch(&c)), controlTensors(Control{})...) {
-			in = append(in, graph.Parameter(g, fmt.Sprintf("input %d", i), x.(*tensors.Tensor).Shape()))
-		}
-		step.buildTrain(in)
+		spec.Build(in)
 		half, full := 0, 0
 		for _, node := range g.Nodes() {
 			switch {

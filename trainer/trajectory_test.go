@@ -3,6 +3,7 @@ package trainer
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/janpfeifer/must"
 
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/internal/testdata"
 	"elektron/model/hf"
 	"elektron/model/hf/safetensors"
@@ -32,19 +33,19 @@ func TestGoldenTrajectory(t *testing.T) {
 	lamb := optimizer.Config{Name: "lamb", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, WeightDecay: 0.01, ClipNorm: 1, BiasCorrection: true}
 	for _, name := range []string{platform.Go, platform.CPU} {
 		t.Run(name, func(t *testing.T) {
-			step, err := NewStep(platformtest.Open(t, name).Backend, StepOptions{Model: config, Optimizer: lamb, Compute: dtypes.Float32})
+			step, err := NewStep(devicetest.Open(t, name), StepOptions{Model: config, Optimizer: lamb, Compute: dtypes.Float32})
 			if err != nil {
 				t.Fatal(err)
 			}
-			step.Initialize(1)
+			must.M(step.Initialize(1))
 			for i, w := range step.weights {
-				step.set(weightSlot, i, weights[w.Name])
+				must.M(step.set(weightSlot, i, weights[w.Name]))
 			}
-			followTrajectory(t, step, kase)
+			state := followTrajectory(t, step, kase)
 			for i, w := range step.weights {
 				for _, candidate := range []string{w.Name, strings.Replace(w.Name, "discriminator.", "generator.", 1)} {
 					if want := kase.Tensor("final." + candidate); want != nil {
-						compareRelative(t, candidate, tensors.MustCopyFlatData[float32](step.state[i]), must.M1(want.Float32s()), 2e-3)
+						compareRelative(t, candidate, tensors.MustCopyFlatData[float32](state[i]), must.M1(want.Float32s()), 2e-3)
 						break
 					}
 				}
@@ -53,9 +54,10 @@ func TestGoldenTrajectory(t *testing.T) {
 	}
 }
 
-func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) {
+// followTrajectory takes the golden steps and returns the state after them.
+func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) []*tensors.Tensor {
 	t.Helper()
-	exec, err := graph.NewExec(step.backend, func(in []*graph.Node) []*graph.Node {
+	exec := devicetest.Exec(t, step.device, func(in []*graph.Node) []*graph.Node {
 		n := slots * len(step.weights)
 		batch, control := batchOf(in[n:]), controlsOf(in[n+batchInputs+1:])
 		batch.SampledIDs = in[n+batchInputs]
@@ -63,8 +65,9 @@ func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) {
 		updated, norm, _ := step.update(in[:n], gradients, out.Statistics, control)
 		return append(updated, out.MLMLoss, out.RTDLoss, out.Loss, norm)
 	})
-	if err != nil {
-		t.Fatal(err)
+	var state []*tensors.Tensor
+	for _, array := range step.state {
+		state = append(state, must.M1(array.Fetch()))
 	}
 	values := func(name string) []float32 { return must.M1(kase.Tensor(name).Float32s()) }
 	rates, T := values("learning_rate"), kase.Tensor("mlm_loss").Shape[0]
@@ -74,17 +77,9 @@ func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) {
 		if math.Abs(rate-float64(rates[at])) > 1e-8 {
 			t.Errorf("step %d: learning rate %g, want %g", at, rate, rates[at])
 		}
-		args := []any{}
-		for _, s := range step.state {
-			args = append(args, s)
-		}
-		args = append(args, trajectoryBatch(kase, at)...)
-		args = append(args, controlTensors(Control{Seed: 1, Step: int64(at), LearningRate: rate, DiscriminatorWeight: step.Model.DiscriminatorWeight})...)
-		out, err := exec.Exec(args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		step.state = out[:len(out)-4]
+		control := controlTensors(Control{Seed: 1, Step: int64(at), LearningRate: rate, DiscriminatorWeight: step.Model.DiscriminatorWeight})
+		out := exec(slices.Concat(state, trajectoryBatch(kase, at), control)...)
+		state = out[:len(out)-4]
 		tolerance := 1e-4 + (2e-3-1e-4)*float64(at)/float64(max(1, T-1))
 		for i, name := range []string{"mlm_loss", "rtd_loss", "total_loss", "grad_norm"} {
 			got, want := float64(tensors.ToScalar[float32](out[len(out)-4+i])), float64(values(name)[at])
@@ -93,10 +88,11 @@ func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) {
 			}
 		}
 	}
+	return state
 }
 
 // trajectoryBatch is the batch of one golden step: its arrays in the order of batchOf, then the sampled ids.
-func trajectoryBatch(kase *safetensors.File, at int) []any {
+func trajectoryBatch(kase *safetensors.File, at int) []*tensors.Tensor {
 	row := func(name string) ([]int32, []int) {
 		x := kase.Tensor(name)
 		size := 1
@@ -117,7 +113,7 @@ func trajectoryBatch(kase *safetensors.File, at int) []any {
 		inputs[i] = generatorIDs[i/K*S+int(p)]
 	}
 	weights := must.M1(kase.Tensor("masked_weights").Float32s())[at*B*K : (at+1)*B*K]
-	return []any{ints("input_ids"), ints("token_type_ids"), ints("lengths"), ints("masked_positions"),
+	return []*tensors.Tensor{ints("input_ids"), ints("token_type_ids"), ints("lengths"), ints("masked_positions"),
 		tensors.FromFlatDataAndDimensions(inputs, B, K), tensors.FromFlatDataAndDimensions(weights, B, K), ints("sampled_ids")}
 }
 

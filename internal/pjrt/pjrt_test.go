@@ -7,10 +7,10 @@ import (
 	"sync"
 	"testing"
 
+	"elektron/internal/device/devicetest"
 	"elektron/internal/fault"
 	"elektron/internal/pjrt"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 )
 
 // The tests run on XLA's CPU plugin, one client for each number of virtual devices.
@@ -22,7 +22,7 @@ var clients struct {
 
 func cpuPlugin(t testing.TB) *pjrt.Plugin {
 	t.Helper()
-	plugin, err := pjrt.Load(platformtest.Open(t, platform.CPU).PluginPath)
+	plugin, err := pjrt.Load(devicetest.Open(t, platform.CPU).PluginPath)
 	if err != nil {
 		t.Fatal(err)
 	}

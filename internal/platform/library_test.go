@@ -40,12 +40,12 @@ func TestNoPlugin(t *testing.T) {
 			if err := os.WriteFile(path, c.data, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Open(context.Background(), Options{Platform: CPU, Plugin: path, store: newFixture(t).store})
+			_, err := Choose(context.Background(), Options{Platform: CPU, Plugin: path, store: newFixture(t).store})
 			expect(t, err, fault.Device, path, c.want)
 		})
 	}
 	for path, want := range map[string]string{t.TempDir(): "no file", "/no/such/plugin.so": "no such file"} {
-		_, err := Open(context.Background(), Options{Platform: CPU, Plugin: path, store: newFixture(t).store})
+		_, err := Choose(context.Background(), Options{Platform: CPU, Plugin: path, store: newFixture(t).store})
 		expect(t, err, fault.Device, path, want)
 	}
 }
@@ -55,7 +55,7 @@ func TestOffline(t *testing.T) {
 		t.Skip("built without cgo")
 	}
 	f := newFixture(t)
-	_, err := Open(context.Background(), Options{Platform: CPU, Offline: true, store: f.store})
+	_, err := Choose(context.Background(), Options{Platform: CPU, Offline: true, store: f.store})
 	expect(t, err, fault.Device, "--offline", "platform install cpu", f.path(f.pin), "--plugin")
 	if n := f.fetches.Load(); n != 0 {
 		t.Errorf("%d fetches although offline", n)
@@ -71,6 +71,6 @@ func TestAutoRefusesDamaged(t *testing.T) {
 	if err := os.Truncate(f.path(f.pin), 7); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(context.Background(), Options{store: f.store})
+	_, err := Choose(context.Background(), Options{store: f.store})
 	expect(t, err, fault.Device, f.path(f.pin), "7 bytes long", "platform install cpu")
 }

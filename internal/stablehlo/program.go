@@ -20,6 +20,9 @@ type Program struct {
 	Inputs  []Input  `json:"inputs"`  // in the order of the arguments
 	Outputs []Output `json:"outputs"`
 	Text    string   `json:"-"` // StableHLO; places in the model stand in its locations
+
+	body           string   // the statements alone
+	names, results []string // how they call the inputs, and the values that they end with
 }
 
 // Input is an argument of a program.
@@ -30,14 +33,38 @@ type Input struct {
 	Dims  []int        `json:"dims"`
 	// Aliased is the number of the output that takes over its memory, nil for none: then the caller donates it.
 	Aliased *int `json:"aliased_output,omitempty"`
-	// Sharded splits the first axis over the devices; else every device has all of it.
+	// Sharded splits the first axis over the devices, of a staged input the second; else every device has all of it.
+	Sharded bool `json:"sharded,omitempty"`
+	// Staged says that the first axis counts the steps of a loop (TraceLoop).
+	Staged bool `json:"staged,omitempty"`
+}
+
+// Output is a result of a program.
+type Output struct {
+	DType dtypes.DType `json:"-"`
+	Dims  []int        `json:"dims"` // over all devices
+	// Sharded splits the first axis over the devices, as it is split in the input that it is aliased to; else every
+	// device has all of it.
 	Sharded bool `json:"sharded,omitempty"`
 }
 
-// Output is a result of a program. Every device has all of it.
-type Output struct {
-	DType dtypes.DType `json:"-"`
-	Dims  []int        `json:"dims"`
+// Split is the axis that is split over the devices, -1 for none.
+func (i Input) Split() int {
+	switch {
+	case !i.Sharded:
+		return -1
+	case i.Staged:
+		return 1
+	}
+	return 0
+}
+
+// Split is the axis that is split over the devices, -1 for none.
+func (o Output) Split() int {
+	if o.Sharded {
+		return 0
+	}
+	return -1
 }
 
 // Bytes is the size of an input over all devices.
@@ -95,10 +122,8 @@ const Backward = "backward"
 // shape. Panics of the builder become errors.
 func Trace(name string, devices int, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
 	p := &Program{Name: name, Devices: max(1, devices), Inputs: inputs}
-	for _, in := range inputs {
-		if in.Sharded && (len(in.Dims) == 0 || in.Dims[0]%p.Devices != 0) {
-			return nil, fault.New(fault.Usage, "%s: the first axis of input %s %v cannot be split over %d devices", name, in.Name, in.Dims, p.Devices)
-		}
+	if err := p.checkSplits(); err != nil {
+		return nil, err
 	}
 	err := fault.Catch("tracing "+name, func() error { return p.trace(build) })
 	if err != nil {
@@ -107,7 +132,17 @@ func Trace(name string, devices int, inputs []Input, build func([]*graph.Node) [
 	return p, nil
 }
 
-// checkAliases refuses aliases that XLA would.
+// checkSplits refuses arrays that the devices do not divide.
+func (p *Program) checkSplits() error {
+	for _, in := range p.Inputs {
+		if in.Sharded && (len(in.Dims) == 0 || in.Dims[0]%p.Devices != 0) {
+			return fault.New(fault.Usage, "%s: the first axis of input %s %v cannot be split over %d devices", p.Name, in.Name, in.Dims, p.Devices)
+		}
+	}
+	return nil
+}
+
+// checkAliases refuses aliases that XLA would, and splits outputs as the inputs that they are aliased to.
 func (p *Program) checkAliases() error {
 	taken := map[int]string{}
 	for _, in := range p.Inputs {
@@ -122,6 +157,7 @@ func (p *Program) checkAliases() error {
 		if out := p.Outputs[n]; out.DType != in.DType || !slices.Equal(out.Dims, in.Dims) {
 			return fault.New(fault.Internal, "%s: input %s, %s%v, cannot be output %d, %s%v", p.Name, in.Name, in.DType, in.Dims, n, out.DType, out.Dims)
 		}
+		p.Outputs[n].Sharded = in.Sharded
 	}
 	return nil
 }

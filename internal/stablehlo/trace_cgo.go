@@ -117,9 +117,6 @@ type attribute string
 // ToStableHLO makes go-xla write it as it is.
 func (a attribute) ToStableHLO() string { return string(a) }
 
-// meshAxis is the one axis of the mesh: what is split over devices is split along it.
-const meshAxis = "data"
-
 // write adds what GoMLX has no words for (aliases, shardings of state and batch) and writes the text, with each
 // operation's place as its location.
 func (p *Program) write(main *gostablehlo.Function, places map[*gostablehlo.Value]string) error {
@@ -131,46 +128,44 @@ func (p *Program) write(main *gostablehlo.Function, places map[*gostablehlo.Valu
 		main.Builder.WithShardy(mesh)
 	}
 	for i, in := range p.Inputs {
-		main.Inputs[i].Attributes = p.attributes(in.Dims, in.Sharded)
+		main.Inputs[i].Attributes = p.attributes(in.Dims, in.Split())
 		if in.Aliased != nil {
 			main.Inputs[i].Attributes["tf.aliasing_output"] = int32(*in.Aliased)
 		}
 	}
 	for i, out := range p.Outputs {
-		main.Outputs[i].Attributes = p.attributes(out.Dims, false)
+		main.Outputs[i].Attributes = p.attributes(out.Dims, out.Split())
 	}
 	text, err := main.Builder.Build()
 	if err != nil {
 		return err
 	}
-	p.Text, err = locate(text, main.Statements, places)
-	return err
+	located, starts, err := locate(text, main.Statements, places)
+	if err != nil {
+		return err
+	}
+	last := len(starts) - 1
+	p.Text, p.body = located, located[starts[0]:starts[last]]
+	for _, value := range main.Statements[last].Inputs {
+		p.results = append(p.results, value.String())
+	}
+	for _, input := range main.Inputs {
+		p.names = append(p.names, input.String())
+	}
+	return nil
 }
 
 // attributes are the sharding of an array, where there are devices to split it over.
-func (p *Program) attributes(dims []int, sharded bool) map[string]any {
-	attributes := map[string]any{}
+func (p *Program) attributes(dims []int, split int) map[string]any {
 	if p.Devices == 1 {
-		return attributes
+		return map[string]any{}
 	}
-	axes := ""
-	for i := range dims {
-		axis := "{}"
-		if sharded && i == 0 {
-			axis = `{"` + meshAxis + `"}`
-		}
-		if i > 0 {
-			axes += ", "
-		}
-		axes += axis
-	}
-	attributes["sdy.sharding"] = attribute("#sdy.sharding<@mesh, [" + axes + "]>")
-	return attributes
+	return map[string]any{"sdy.sharding": attribute(sharding(dims, split))}
 }
 
 // locate writes each statement's place behind it. Of a node that is several statements only the last one's place is
-// known: those before it have the same.
-func locate(text []byte, statements []*gostablehlo.Statement, places map[*gostablehlo.Value]string) (string, error) {
+// known: those before it have the same. starts are where the statements begin.
+func locate(text []byte, statements []*gostablehlo.Statement, places map[*gostablehlo.Value]string) (whole string, starts []int, err error) {
 	of := make([]string, len(statements)+1)
 	for i := len(statements) - 1; i >= 0; i-- {
 		of[i] = of[i+1]
@@ -182,12 +177,13 @@ func locate(text []byte, statements []*gostablehlo.Statement, places map[*gostab
 	for i, s := range statements {
 		one.Reset()
 		if err := s.Write(&one, gostablehlo.IndentationStep+gostablehlo.IndentationStep); err != nil {
-			return "", err
+			return "", nil, err
 		}
 		end := bytes.Index(text, one.Bytes()) + one.Len()
 		if end < one.Len() {
-			return "", fault.New(fault.Internal, "tracing: a statement is not in the text of its program: %s", one.Bytes())
+			return "", nil, fault.New(fault.Internal, "tracing: a statement is not in the text of its program: %s", one.Bytes())
 		}
+		starts = append(starts, located.Len()+end-one.Len())
 		located.Write(text[:end])
 		if of[i] != "" {
 			fmt.Fprintf(&located, " loc(%q)", of[i])
@@ -195,5 +191,5 @@ func locate(text []byte, statements []*gostablehlo.Statement, places map[*gostab
 		text = text[end:]
 	}
 	located.Write(text)
-	return located.String(), nil
+	return located.String(), starts, nil
 }

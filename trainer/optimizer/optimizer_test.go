@@ -12,8 +12,9 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"elektron/internal/device"
+	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
-	"elektron/internal/platform/platformtest"
 	"elektron/internal/testdata"
 )
 
@@ -42,12 +43,12 @@ func TestGoldenTrajectories(t *testing.T) {
 	}
 	for _, name := range []string{platform.Go, platform.CPU} {
 		for i := range g.Cases {
-			t.Run(name+"/"+g.Cases[i].Name, func(t *testing.T) { runCase(t, platformtest.Open(t, name), &g, i) })
+			t.Run(name+"/"+g.Cases[i].Name, func(t *testing.T) { runCase(t, devicetest.Open(t, name), &g, i) })
 		}
 	}
 }
 
-func runCase(t *testing.T, device *platform.Device, g *golden, index int) {
+func runCase(t *testing.T, device *device.Device, g *golden, index int) {
 	c := g.Cases[index]
 	config := Config{Name: c.Kind, Beta1: c.B1, Beta2: c.B2, Epsilon: c.Eps, WeightDecay: c.Wd,
 		ClipNorm: c.Clip, BiasCorrection: c.BiasCorr, AdaptAll: c.AdaptAll}
@@ -63,7 +64,7 @@ func runCase(t *testing.T, device *platform.Device, g *golden, index int) {
 	for _, name := range names {
 		rates[name] = caseRate(c.Name, name)
 	}
-	exec, err := graph.NewExec(device.Backend, func(in []*graph.Node) []*graph.Node {
+	exec := devicetest.Exec(t, device, func(in []*graph.Node) []*graph.Node {
 		vars := make([]Variable, len(names))
 		for i, name := range names {
 			n := in[1+4*i:]
@@ -76,9 +77,6 @@ func runCase(t *testing.T, device *platform.Device, g *golden, index int) {
 		}
 		return out
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	state := make([]*tensors.Tensor, 3*len(names))
 	for i, name := range names {
 		zeros := make([]float64, len(g.Initial[name]))
@@ -87,13 +85,11 @@ func runCase(t *testing.T, device *platform.Device, g *golden, index int) {
 		}
 	}
 	for step, gradients := range g.Gradients {
-		args := []any{tensors.FromScalar(float32(step))}
+		args := []*tensors.Tensor{tensors.FromScalar(float32(step))}
 		for i, name := range names {
 			args = append(args, state[3*i], state[3*i+1], state[3*i+2], tensor(gradients[name], g.Shapes[name]))
 		}
-		if state, err = exec.Exec(args...); err != nil {
-			t.Fatal(err)
-		}
+		state = exec(args...)
 		for i, name := range names {
 			got := tensors.MustCopyFlatData[float32](state[3*i])
 			checkClose(t, step, name, got, c.Trajectory[step][name])

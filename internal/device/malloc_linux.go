@@ -1,6 +1,6 @@
 //go:build cgo && linux
 
-package platform
+package device
 
 /*
 #include <malloc.h>

@@ -1,4 +1,4 @@
-package platformtest
+package devicetest
 
 import (
 	"errors"

@@ -1,5 +1,5 @@
-// Package platformtest opens devices for the tests of other packages.
-package platformtest
+// Package devicetest opens devices for the tests of other packages.
+package devicetest
 
 import (
 	"context"
@@ -7,13 +7,14 @@ import (
 	"sync"
 	"testing"
 
+	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/internal/platform"
 )
 
 type opened struct {
 	once   sync.Once
-	device *platform.Device
+	device *device.Device
 	err    error
 }
 
@@ -30,7 +31,7 @@ const RequireXLA = "ELEKTRON_REQUIRE_XLA"
 // closed, since plugins do not like to be opened often. The pinned plugin is installed if it is missing.
 // Where that is impossible, or the machine has no such hardware, the test is skipped with the reason (but see
 // RequireXLA).
-func Open(t testing.TB, name string) *platform.Device {
+func Open(t testing.TB, name string) *device.Device {
 	t.Helper()
 	mutex.Lock()
 	entry := devices[name]
@@ -40,7 +41,7 @@ func Open(t testing.TB, name string) *platform.Device {
 	}
 	mutex.Unlock()
 	entry.once.Do(func() {
-		entry.device, entry.err = platform.Open(context.Background(), platform.Options{Platform: name})
+		entry.device, entry.err = device.Open(context.Background(), device.Options{Platform: name})
 	})
 	switch {
 	case entry.err == nil:

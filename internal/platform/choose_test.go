@@ -8,25 +8,9 @@ import (
 	"testing"
 
 	"elektron/internal/fault"
-
-	"github.com/gomlx/gomlx/core/graph"
 )
 
-func TestOpenGo(t *testing.T) {
-	device, err := Open(context.Background(), Options{Platform: "Go", Offline: true, store: newFixture(t).store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer device.Close()
-	sum := graph.MustExecOnce(device.Backend, func(x *graph.Node) *graph.Node { return graph.ReduceAllSum(x) }, []float32{1, 2, 3})
-	if got := sum.Value().(float32); got != 6 || device.Platform != Go || device.NumDevices != 1 {
-		t.Errorf("sum %v on %+v", got, device)
-	}
-	device.Close()
-	device.Close() // twice does no harm
-}
-
-func TestOpenErrors(t *testing.T) {
+func TestChooseErrors(t *testing.T) {
 	folder := t.TempDir()
 	text := filepath.Join(folder, "cpu.txt")
 	if err := os.WriteFile(text, []byte("no library"), 0o644); err != nil {
@@ -39,7 +23,6 @@ func TestOpenErrors(t *testing.T) {
 		want    []string
 	}{
 		{"no such platform", Options{Platform: "npu"}, fault.Usage, []string{"npu", "auto, cpu, gpu, tpu, go"}},
-		{"negative devices", Options{Devices: -1}, fault.Usage, []string{"-1"}},
 		{"no TPU", Options{Platform: TPU}, fault.Device, []string{"no TPU", "--platform=auto"}},
 		{"no GPU", Options{Platform: GPU}, fault.Device, []string{"no NVIDIA GPU", "--platform=auto"}},
 		{"plugin for go", Options{Platform: Go, Plugin: text}, fault.Usage, []string{text, "pure-Go"}},
@@ -48,7 +31,7 @@ func TestOpenErrors(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			c.options.store = newFixture(t).store
-			_, err := Open(context.Background(), c.options)
+			_, err := Choose(context.Background(), c.options)
 			expect(t, err, c.kind, c.want...)
 		})
 	}
@@ -74,13 +57,12 @@ func TestAutoFallsBack(t *testing.T) {
 	f := newFixture(t)
 	f.pins = nil
 	var told []string
-	device, err := Open(context.Background(), Options{Offline: true, store: f.store, Progress: func(s string) { told = append(told, s) }})
+	chosen, err := Choose(context.Background(), Options{Offline: true, store: f.store, Progress: func(s string) { told = append(told, s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer device.Close()
-	if device.Platform != Go || len(told) != 1 || !strings.Contains(told[0], "12 to 50 times slower") || !strings.Contains(told[0], "GOEXPERIMENT=simd") {
-		t.Errorf("opened %s and said %q", device.Platform, told)
+	if chosen.Platform != Go || len(told) != 1 || !strings.Contains(told[0], "12 to 50 times slower") || !strings.Contains(told[0], "GOEXPERIMENT=simd") {
+		t.Errorf("chose %s and said %q", chosen.Platform, told)
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build cgo && !linux
 
-package platform
+package device
 
 // keepFreedMemory has nothing to do with this system's malloc.
 func keepFreedMemory() {}

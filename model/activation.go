@@ -4,6 +4,7 @@ import (
 	"math"
 	"sort"
 
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -23,8 +24,24 @@ func ActivationNames() []string {
 	return names
 }
 
-// activate applies the encoder's activation.
-func (e EncoderConfig) activate(x *Node) *Node { return activations[e.Activation](x) }
+// activate applies the encoder's activation. Where products take narrow operands, its gradient is that at x rounded
+// to their type: what is kept of a wide layer is half as large.
+func (ctx *Context) activate(x *Node, e EncoderConfig) *Node {
+	activation := activations[e.Activation]
+	if !ctx.recomputes() || ctx.rematerialize { // what is computed again is not kept
+		return activation(x)
+	}
+	kept := OptimizationBarrier(ConvertDType(StopGradient(x), ctx.compute))
+	var arriving *Node
+	x = IdentityWithCustomGradient(x, func(_, _ *Node) *Node {
+		at := ConvertDType(kept, dtypes.Float32)
+		return Gradient(ReduceAllSum(Mul(activation(at), arriving)), at)[0]
+	})
+	return IdentityWithCustomGradient(activation(x), func(_, v *Node) *Node {
+		arriving = v
+		return v
+	})
+}
 
 // gelu is the exact Gaussian error linear unit, x·Φ(x) (Hendrycks and Gimpel, 2016).
 func gelu(x *Node) *Node {

@@ -42,7 +42,7 @@ func (bert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) 
 		layer := bertLayer(prefix, i)
 		a := ctx.attention(x, bias, e, layer+"attention.")
 		x = ctx.addNorm(x, a, e, layer+"attention.output.")
-		f := e.activate(ctx.linear(x, layer+"intermediate.dense"))
+		f := ctx.activate(ctx.linear(x, layer+"intermediate.dense"), e)
 		return ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")
 	})
 }

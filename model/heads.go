@@ -18,10 +18,10 @@ func discriminatorHeadWeights(e EncoderConfig) []Weight {
 
 // generatorTransform maps hidden states [M,H] back to embedding width [M,E].
 func (c *Config) generatorTransform(ctx *Context, hidden *Node) *Node {
-	return ctx.layerNorm(c.GeneratorEncoder().activate(ctx.linear(hidden, nameGeneratorDense)), nameGeneratorNorm, c.LayerNormEpsilon)
+	return ctx.layerNorm(ctx.activate(ctx.linear(hidden, nameGeneratorDense), c.GeneratorEncoder()), nameGeneratorNorm, c.LayerNormEpsilon)
 }
 
 // discriminatorLogits scores every position, positive where a token looks replaced: [B,S,H] to [B,S].
 func (c *Config) discriminatorLogits(ctx *Context, hidden *Node) *Node {
-	return Squeeze(ctx.linear(c.DiscriminatorEncoder().activate(ctx.linear(hidden, nameDiscriminatorDense)), nameDiscriminatorOut), -1)
+	return Squeeze(ctx.linear(ctx.activate(ctx.linear(hidden, nameDiscriminatorDense), c.DiscriminatorEncoder()), nameDiscriminatorOut), -1)
 }

@@ -81,7 +81,7 @@ func (ctx *Context) rotaryAttention(x, biasB11T *Node, turn rotation, e EncoderC
 // gatedFeedForward is GEGLU (Shazeer, 2020, equation 6), with the encoder's activation: x [B,S,H] to [B,S,H].
 func (ctx *Context) gatedFeedForward(x *Node, e EncoderConfig, name string) *Node {
 	both, F := ctx.linearNoBias(x, name+"Wi"), e.IntermediateSize
-	activated := e.activate(SliceAxis(both, -1, AxisRange(0, F)))
+	activated := ctx.activate(SliceAxis(both, -1, AxisRange(0, F)), e)
 	return ctx.linearNoBias(Mul(activated, SliceAxis(both, -1, AxisRange(F, 2*F))), name+"Wo")
 }
 

@@ -61,6 +61,7 @@ type RunConfig struct {
 	Platform        string `yaml:"platform" doc:"device" oneof:"auto,cpu,gpu,tpu,go"`
 	Devices         int    `yaml:"devices" doc:"on cpu: how many devices the processor poses as; 0 is 1. All of a TPU's or GPU's are always used"`
 	PerDispatch     int    `yaml:"steps_per_dispatch" doc:"steps that the devices are given at once; 0 takes 16 on TPU and GPU, 1 elsewhere"`
+	ShardOptimizer  bool   `yaml:"shard_optimizer" doc:"split the optimizer's moments over the devices (ZeRO-1): less memory, the same step"`
 	Programs        string `yaml:"programs" doc:"folder of compiled programs; empty takes the user's cache folder, none compiles anew at every start"`
 	Plugin          string `yaml:"plugin" doc:"path of a PJRT plugin to use instead of the pinned one"`
 	Offline         bool   `yaml:"offline" doc:"never touch the network"`
@@ -130,7 +131,8 @@ func (c *Config) discriminatorWeight(t int64) float64 {
 func (c *Config) stepOptions(on string) StepOptions {
 	host := on == platform.CPU || on == platform.Go
 	o := StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
-		EmulateHalf: host, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate, PerDispatch: c.Run.PerDispatch}
+		EmulateHalf: host, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate,
+		PerDispatch: c.Run.PerDispatch, ShardOptimizer: c.Run.ShardOptimizer}
 	if o.PerDispatch == 0 && !host {
 		o.PerDispatch = acceleratorDispatch
 	}

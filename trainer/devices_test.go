@@ -16,7 +16,7 @@ import (
 )
 
 // splitSteps takes four steps, on n devices, so many at a time, going on from a checkpoint's tensors if there are some.
-// programs is the folder of compiled programs.
+// programs is the folder of compiled programs. With four devices each has a quarter of the moments.
 func splitSteps(t *testing.T, programs string, n, together int, from []checkpoint.Tensor) (results []Result, state []checkpoint.Tensor) {
 	t.Helper()
 	devicetest.Open(t, platform.CPU) // installs the plugin, or skips
@@ -28,7 +28,7 @@ func splitSteps(t *testing.T, programs string, n, together int, from []checkpoin
 	c := stepConfig()
 	c.Model.HiddenSize, c.Model.EmbeddingSize, c.Model.IntermediateSize, c.Model.Layers, c.Model.Generator.Size = 64, 64, 64, 1, 1
 	o := c.stepOptions(platform.CPU)
-	o.PerDispatch = together
+	o.PerDispatch, o.ShardOptimizer = together, n == 4
 	step := must.M1(NewStep(opened, o))
 	defer step.Close()
 	must.M(step.Initialize(3))

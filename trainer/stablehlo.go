@@ -31,7 +31,7 @@ type StepProgram struct {
 // devices there are. A step in one part is one program, train_step; one in several is gradient_of_part, which runs once
 // for each, and apply_gradient.
 func (o StepOptions) Programs(shape BatchShape, devices int) ([]StepProgram, error) {
-	s := &Step{StepOptions: o, weights: o.Model.Weights()}
+	s := &Step{StepOptions: o, weights: o.Model.Weights(), count: devices}
 	n, parts := len(s.weights), max(1, o.Parts)
 	shape.B /= parts
 	trace := func(kind programKind, runs int) (StepProgram, error) {
@@ -118,12 +118,17 @@ func aliased(inputs []stablehlo.Input) []stablehlo.Input {
 // stateInputs are the state's arrays.
 func (s *Step) stateInputs() []stablehlo.Input {
 	inputs := make([]stablehlo.Input, 0, slots*len(s.weights))
-	for _, suffix := range slotSuffix {
+	for slot, suffix := range slotSuffix {
 		for _, w := range s.weights {
-			inputs = append(inputs, stablehlo.Input{Name: w.Name + suffix, DType: dtypes.Float32, Dims: w.Shape})
+			inputs = append(inputs, stablehlo.Input{Name: w.Name + suffix, DType: dtypes.Float32, Dims: w.Shape, Sharded: s.sharded(slot, w)})
 		}
 	}
 	return inputs
+}
+
+// sharded tells whether an array of the state is split over the devices.
+func (s *Step) sharded(slot int, w model.Weight) bool {
+	return s.ShardOptimizer && slot != weightSlot && s.count > 1 && len(w.Shape) > 0 && w.Shape[0]%s.count == 0
 }
 
 // sumInputs are the arrays of zeroSums.

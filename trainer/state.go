@@ -42,7 +42,11 @@ func (s *Step) Initialize(seed uint32) error {
 // set copies an array of the state to the devices.
 func (s *Step) set(slot, i int, values []float32) error {
 	w := s.weights[i]
-	array, err := s.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), device.Replicated)
+	split := device.Replicated
+	if s.sharded(slot, w) {
+		split = 0
+	}
+	array, err := s.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), split)
 	if err != nil {
 		return fmt.Errorf("trainer: copying %s to the device: %w", w.Name+slotSuffix[slot], err)
 	}

@@ -29,6 +29,9 @@ type StepOptions struct {
 	// Parts is the number of parts that a batch is computed in, one after the other (gradient accumulation);
 	// it divides the batch. 0 is 1.
 	Parts int
+	// ShardOptimizer splits each moment over the devices along its first axis, where that is divisible: a device holds and
+	// updates its part and the new weights are gathered (ZeRO, stage 1: Rajbhandari et al., 2020, section 5.1).
+	ShardOptimizer bool
 	// PerDispatch is how many steps the devices are given at once, to be run without the host in between. 0 is 1. A batch
 	// in parts is one step at a time.
 	PerDispatch int
@@ -43,6 +46,7 @@ type StepOptions struct {
 type Step struct {
 	StepOptions
 	device   *device.Device
+	count    int // of devices
 	weights  []model.Weight
 	programs map[programKey]device.Program
 
@@ -77,7 +81,7 @@ func NewStep(d *device.Device, o StepOptions) (*Step, error) {
 	if d.Platform == platform.Go {
 		o.PerDispatch = 1 // it has no loops on the device
 	}
-	return &Step{StepOptions: o, device: d, weights: o.Model.Weights(), programs: map[programKey]device.Program{}}, nil
+	return &Step{StepOptions: o, device: d, count: d.Count, weights: o.Model.Weights(), programs: map[programKey]device.Program{}}, nil
 }
 
 // Close frees the state and the programs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"elektron/dataset"
+	"elektron/internal/blob"
 	"elektron/internal/device"
 	"elektron/internal/platform"
 	"elektron/internal/settings"
@@ -112,8 +113,11 @@ func (c *Config) Validate() error {
 		p.Addf("run.devices (--devices) and run.steps_per_dispatch (--steps-per-dispatch) must not be negative")
 	}
 	p.Add(c.Run.GPU.Validate())
-	if c.Run.Out == "" {
+	switch out := c.Run.Out; {
+	case out == "":
 		p.Addf("run.out (--out) is empty; name a folder")
+	case blob.IsRemote(out):
+		p.Addf("run.out (--out) is %s: a run's folder must be on this machine; scripts/tpu_run.sh copies it to a bucket", out)
 	}
 	return p.Err()
 }
@@ -146,7 +150,7 @@ const acceleratorDispatch = 16
 // deviceOptions say which devices to open. progress may be nil.
 func (c *Config) deviceOptions(progress func(string)) device.Options {
 	r := &c.Run
-	return device.Options{Platform: r.Platform, Plugin: r.Plugin, Offline: r.Offline, Devices: r.Devices, GPU: r.GPU, Cache: r.Programs, Progress: progress}
+	return device.Options{Platform: r.Platform, Plugin: r.Plugin, Offline: r.Offline, Devices: r.Devices, GPU: r.GPU, Cache: r.Programs, Hosts: true, Progress: progress}
 }
 
 // batchOptions is the data's half of the configuration, for package dataset.

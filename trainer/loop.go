@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"elektron/dataset"
+	"elektron/internal/device"
 	"elektron/internal/fault"
 )
 
@@ -15,6 +16,7 @@ const runAhead = 2
 // dispatch are steps that the devices were given at once.
 type dispatch struct {
 	pending  *Pending
+	vote     *device.Survey // on several hosts: whether to stop
 	batches  []*dataset.Batch
 	controls []Control
 	waited   time.Duration // for the data
@@ -23,14 +25,14 @@ type dispatch struct {
 // trainPhase is the loop. Batches are numbered through the run, so that a batch, like everything random, is a
 // function of the seed and the step.
 func (r *run) trainPhase(ctx context.Context) error {
-	loader := dataset.NewLoader(r.phase.data.Train, dataset.LoaderOptions{First: r.done})
+	loader := r.loader()
 	defer loader.Close()
 	speed := newStopwatch()
 	var queue []*dispatch
 	for r.given = r.done; r.done < r.phase.end; {
-		stopped := ctx.Err() != nil
+		stopped := r.stopped(ctx)
 		for !stopped && len(queue) < runAhead && r.given < r.nextPause() {
-			d, err := r.start(loader)
+			d, err := r.start(ctx, loader)
 			if err != nil {
 				return err
 			}
@@ -59,7 +61,7 @@ func (r *run) nextPause() int64 {
 }
 
 // start gives the devices their next steps, as many as go together before the next pause.
-func (r *run) start(loader *dataset.Loader) (*dispatch, error) {
+func (r *run) start(ctx context.Context, loader *dataset.Loader) (*dispatch, error) {
 	c, d := &r.config, &dispatch{}
 	for range min(int64(r.step.Together()), r.nextPause()-r.given) {
 		batch, waited, err := loader.Next(context.Background()) // a signal waits for the step's end
@@ -71,8 +73,10 @@ func (r *run) start(loader *dataset.Loader) (*dispatch, error) {
 		r.given++
 	}
 	var err error
-	d.pending, err = r.step.Start(d.batches, d.controls)
-	return d, err
+	if d.pending, err = r.step.Start(d.batches, d.controls); err != nil {
+		return nil, err
+	}
+	return d, r.vote(ctx, d)
 }
 
 // collect waits for a dispatch, oldest first, and reports its steps.
@@ -81,8 +85,12 @@ func (r *run) collect(d *dispatch, speed *stopwatch) error {
 	if err != nil {
 		return err
 	}
+	if err := r.count(d); err != nil {
+		return err
+	}
+	first, end := r.rows()
 	for _, b := range d.batches {
-		speed.add(b)
+		speed.add(b, b.Size/(end-first))
 	}
 	speed.wait(d.waited)
 	for i, result := range results {

@@ -58,13 +58,14 @@ type stopwatch struct {
 
 func newStopwatch() *stopwatch { return &stopwatch{began: time.Now()} }
 
-func (s *stopwatch) add(b *dataset.Batch) {
+// add counts a batch of which this process has one of so many shares; the others' have as many tokens, more or less.
+func (s *stopwatch) add(b *dataset.Batch, shares int) {
 	if !s.warm {
 		s.warm, s.began = true, time.Now()
 		return
 	}
 	for _, n := range b.Lengths {
-		s.tokens += float64(n)
+		s.tokens += float64(n) * float64(shares)
 	}
 	s.examples += float64(b.Size)
 }
@@ -81,10 +82,14 @@ func (s *stopwatch) reset() { *s = stopwatch{began: time.Now(), warm: s.warm} }
 // openTrackers opens everything that follows the run, at the step it goes on from.
 func (r *run) openTrackers(progress io.Writer) (err error) {
 	c := &r.config.Run
+	r.console = track.NewConsole(progress, c.Steps, r.done)
+	if !r.leads() {
+		r.trackers = track.All{r.console}
+		return nil
+	}
 	if r.folder, err = track.OpenFolder(c.Out, r.done, track.Run{Title: "elektron: " + c.Out, Facts: r.facts()}); err != nil {
 		return err
 	}
-	r.console = track.NewConsole(progress, c.Steps, r.done)
 	r.trackers = track.All{r.folder, r.console}
 	return nil
 }
@@ -146,7 +151,7 @@ func (r *run) summary(w io.Writer) error {
 	out := r.config.Run.Out
 	err := r.trackers.Finish()
 	r.trackers = nil
-	if err != nil {
+	if err != nil || !r.leads() {
 		return err
 	}
 	history, err := track.ReadMetrics(filepath.Join(out, "metrics.jsonl"))

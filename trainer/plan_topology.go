@@ -37,6 +37,8 @@ type PlanTopology struct {
 	Costliest []PlanOperation `json:"costliest"`
 	// UncountedLoops are loops of which it is not known how often they go round: they count once.
 	UncountedLoops int `json:"uncounted_loops"`
+	// Collectives are what devices exchange.
+	Collectives []PlanCollective `json:"collectives"`
 }
 
 // TopologyOptions say what to compile a plan for.
@@ -98,7 +100,7 @@ func (p *Plan) addStep(step *compiledStep) {
 	p.HBM.Arguments, p.HBM.Temporaries, p.HBM.Aliased, p.HBM.Peak = &m.Arguments, &m.Temporaries, &m.Aliased, &m.Peak
 	t.FLOPs, t.Bytes, t.Compile = step.flops, step.bytes, step.took.Seconds()
 	t.TokensPerS = float64(p.Phases[0].TokensPerStep) / seconds
-	t.Shares, t.Costliest, t.UncountedLoops = shares(step.costs), costliest(step.costs), step.loops
+	t.Shares, t.Costliest, t.UncountedLoops, t.Collectives = shares(step.costs), costliest(step.costs), step.loops, exchanges(step.costs)
 }
 
 // topologyCompiler compiles steps of a configuration for a topology.

@@ -41,6 +41,40 @@ func costliest(costs []hlo.Cost) []PlanOperation {
 	return list
 }
 
+// PlanCollective is what devices exchange in a step by one kind of operation.
+type PlanCollective struct {
+	Opcode  string `json:"opcode"`
+	Runs    int64  `json:"runs"`    // a step
+	Numbers int64  `json:"numbers"` // that a device gives, a step
+}
+
+// collectiveOpcodes are the operations by which devices exchange numbers. The halves that wait for one that was begun
+// earlier end in -done.
+var collectiveOpcodes = []string{"all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"}
+
+// exchanges are the collectives of a step by kind, in the order of collectiveOpcodes.
+func exchanges(costs []hlo.Cost) []PlanCollective {
+	list := []PlanCollective{}
+	for _, opcode := range collectiveOpcodes {
+		sum := PlanCollective{Opcode: opcode}
+		for _, c := range costs {
+			if c.Opcode != opcode && c.Opcode != opcode+"-start" {
+				continue
+			}
+			sum.Runs += c.Runs
+			for _, operand := range c.Operands {
+				for _, array := range operand.Shape.Arrays() {
+					sum.Numbers += c.Runs * int64(array.Size())
+				}
+			}
+		}
+		if sum.Runs > 0 {
+			list = append(list, sum)
+		}
+	}
+	return list
+}
+
 // parts of a step, by a piece of the places of their operations; the first that fits counts.
 var parts = []struct{ name, place string }{
 	{"clipping and optimizer", "update"},

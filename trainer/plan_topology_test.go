@@ -182,7 +182,7 @@ func TestPlanTopology(t *testing.T) {
 	}
 	var text bytes.Buffer
 	must.M(plan.WriteText(&text))
-	for _, want := range []string{"v5e:2x2: 4 devices", "fits: of a device's 16.9", "clipping and optimizer", "MFU", "hours in all"} {
+	for _, want := range []string{"v5e:2x2: 4 devices", "fits: of a device's 16.9", "clipping and optimizer", "between devices: ", " all-reduce of ", "MFU", "hours in all"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, text.String())
 		}
@@ -202,6 +202,11 @@ func TestDataParallel(t *testing.T) {
 			for _, array := range c.Shape.Arrays() {
 				summed += array.Size()
 			}
+		}
+	}
+	for _, c := range p.plan.Topology.Collectives {
+		if c.Opcode != "all-reduce" || c.Numbers < int64(summed) || c.Runs < 1 {
+			t.Errorf("the plan says %+v, the compiled step sums %d numbers", c, summed)
 		}
 	}
 	if params := p.plan.Params.Total; summed < params*9/10 || summed > params+words+words/2 {

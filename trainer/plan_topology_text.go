@@ -24,6 +24,9 @@ func (p *Plan) writeTopology(w io.Writer) error {
 	if t.UncountedLoops > 0 {
 		fmt.Fprintf(w, "%d loops count once: it is not known how often they go round\n", t.UncountedLoops)
 	}
+	for _, c := range t.Collectives {
+		fmt.Fprintf(w, "between devices: %d %s of %.4g M numbers in all\n", c.Runs, c.Opcode, float64(c.Numbers)/1e6)
+	}
 	fmt.Fprintln(w, "\nshare of the cycles")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range t.Shares {

@@ -93,6 +93,9 @@ func exists(path string) bool {
 
 // writeConfig leaves the resolved configuration and the vocabulary in the output folder.
 func (r *run) writeConfig(s *settings.Settings) error {
+	if !r.leads() {
+		return nil
+	}
 	if err := r.vocabulary.Save(vocabularyFile(r.config.Run.Out)); err != nil {
 		return err
 	}

@@ -39,7 +39,11 @@ type run struct {
 	trackers track.All // both of them
 	guard    guard
 	saves    saves
+	stopping bool // on several hosts: one of them got a signal
 }
+
+// openDevice opens the run's devices; tests have it say that there are several hosts.
+var openDevice = device.Open
 
 // Pretrain trains a model as the settings say and leaves checkpoints, metrics and a report in run.out. It
 // shows progress on progress and ends with a summary on results. When ctx ends, it finishes the step, saves
@@ -64,26 +68,22 @@ func Pretrain(ctx context.Context, c *Config, s *settings.Settings, progress, re
 	return r.summary(results)
 }
 
-// open makes everything ready in the order in which things can go wrong cheaply: the folder, the device,
-// the text, then the model and its checkpoint.
+// open makes everything ready: the device, which says whether this process leads the run, the folder, the text, then
+// the model and its checkpoint.
 func (r *run) open(ctx context.Context, s *settings.Settings, progress io.Writer) (err error) {
 	c := &r.config
 	say := func(line string) { fmt.Fprintln(progress, track.Printable(line)) }
-	if r.lock, err = checkpoint.LockDir(c.Run.Out); err != nil {
+	if r.device, err = openDevice(ctx, c.deviceOptions(say)); err != nil {
 		return err
 	}
-	saved, err := r.restore(say)
+	saved, err := r.begin(say)
 	if err != nil {
 		return err
 	}
-	if saved != nil {
-		r.done, r.earlier = saved.state.Step, saved.meta.ElapsedS
-		r.saves.last = r.done
-	}
-	if r.device, err = device.Open(ctx, c.deviceOptions(say)); err != nil {
+	if err := r.prepare(ctx, say); err != nil {
 		return err
 	}
-	if err := r.prepare(ctx, say); err != nil {
+	if err := r.agree(); err != nil {
 		return err
 	}
 	if err := r.build(saved); err != nil {
@@ -134,8 +134,10 @@ func (r *run) build(saved *savedRun) (err error) {
 	if saved == nil {
 		return r.step.Initialize(uint32(c.Run.Seed))
 	}
-	if err := saved.fits(c, r.vocabulary.Hash()); err != nil {
-		return err
+	if r.leads() {
+		if err := saved.fits(c, r.vocabulary.Hash()); err != nil {
+			return err
+		}
 	}
 	return r.step.Import(saved.state.Tensors)
 }
@@ -233,6 +235,10 @@ type saves struct {
 const maxFailedSaves = 3
 
 func (r *run) save(mustSucceed bool) error {
+	if !r.leads() {
+		r.saves.last = r.done
+		return nil
+	}
 	err := r.saveNow()
 	if err == nil {
 		r.saves.failed = 0

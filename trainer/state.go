@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"elektron/internal/device"
@@ -75,22 +77,18 @@ func (s *Step) Export() ([]checkpoint.Tensor, error) {
 }
 
 // Import sets the state from a checkpoint's tensors. An error (fault.Data) names what is missing or of
-// another shape.
+// another shape. On several hosts all processes must call it, and it is process 0 whose tensors count.
 func (s *Step) Import(list []checkpoint.Tensor) error {
-	byName := map[string]checkpoint.Tensor{}
-	for _, t := range list {
-		byName[t.Name] = t
+	if s.device.Processes > 1 {
+		return s.share(list)
 	}
+	find := finder(list)
 	s.state = make([]device.Array, slots*len(s.weights))
 	for slot := range slots {
 		for i, w := range s.weights {
-			name := w.Name + slotSuffix[slot]
-			t, ok := byName[name]
-			if !ok {
-				return fault.New(fault.Data, "trainer: the checkpoint has no tensor %s; it belongs to another model", name)
-			}
-			if !slices.Equal(t.Shape, w.Shape) || t.DType != "float32" {
-				return fault.New(fault.Data, "trainer: tensor %s is %s%v in the checkpoint and float32%v in the model", name, t.DType, t.Shape, w.Shape)
+			t, err := find(w.Name+slotSuffix[slot], w.Shape)
+			if err != nil {
+				return err
 			}
 			if err := s.set(slot, i, decodeFloats(t.Data)); err != nil {
 				return err
@@ -98,6 +96,51 @@ func (s *Step) Import(list []checkpoint.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// share sets the state of all processes from process 0's tensors, a slot at a time.
+func (s *Step) share(list []checkpoint.Tensor) error {
+	find := finder(list)
+	var state []device.Array
+	for slot := range slots {
+		values := make([]*tensors.Tensor, len(s.weights))
+		for i, w := range s.weights {
+			values[i] = tensors.FromShape(shapes.Make(dtypes.Float32, w.Shape...))
+			if s.device.Process > 0 {
+				continue
+			}
+			t, err := find(w.Name+slotSuffix[slot], w.Shape)
+			if err != nil {
+				return err
+			}
+			values[i] = tensors.FromFlatDataAndDimensions(decodeFloats(t.Data), w.Shape...)
+		}
+		arrays, err := s.device.Share(values)
+		if err != nil {
+			return fmt.Errorf("trainer: sharing the state with all hosts: %w", err)
+		}
+		state = append(state, arrays...)
+	}
+	s.state = state
+	return nil
+}
+
+// finder finds a checkpoint's tensors by name.
+func finder(list []checkpoint.Tensor) func(name string, shape []int) (checkpoint.Tensor, error) {
+	byName := map[string]checkpoint.Tensor{}
+	for _, t := range list {
+		byName[t.Name] = t
+	}
+	return func(name string, shape []int) (checkpoint.Tensor, error) {
+		t, ok := byName[name]
+		if !ok {
+			return t, fault.New(fault.Data, "trainer: the checkpoint has no tensor %s; it belongs to another model", name)
+		}
+		if !slices.Equal(t.Shape, shape) || t.DType != "float32" {
+			return t, fault.New(fault.Data, "trainer: tensor %s is %s%v in the checkpoint and float32%v in the model", name, t.DType, t.Shape, shape)
+		}
+		return t, nil
+	}
 }
 
 func encodeFloats(values []float32) []byte {

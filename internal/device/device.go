@@ -25,6 +25,7 @@ type Options struct {
 	Devices  int          // XLA CPU only: how many devices the processor poses as; 0 means 1
 	Cache    string       // folder of compiled programs; empty is DefaultCache, NoCache keeps none
 	GPU      GPUOptions   // how a GPU's memory is taken
+	Hosts    bool         // the caller can be one of several processes, one a host, that share their devices
 	Progress func(string) // told, in one line each, what takes long and what is lost; may be nil
 }
 
@@ -37,15 +38,20 @@ type Device struct {
 	Description string // for people, one line
 	PluginPath  string // absolute; empty for Go
 	PluginHash  string // SHA-256 in hex: the pinned one, or for --plugin that of the file; empty for Go
-	Count       int    // of the devices that a program is split over
+	Count       int    // of the devices that a program is split over, on all hosts
+	Processes   int    // that share them, one a host
+	Process     int    // number of this process, from 0
 
-	engine engine
+	engine     engine
+	first, own int             // this process's devices are those from first on, own of them
+	surveys    map[int]Program // by the number of values
 }
 
 // engine is what runs programs on a platform.
 type engine interface {
 	compile(Spec) (Program, error)
 	put(t *tensors.Tensor, split int) (Array, error)
+	putFirst(t *tensors.Tensor) (Array, error)
 	close()
 }
 
@@ -71,7 +77,8 @@ type Program interface {
 
 // Array is an array in the devices' memory.
 type Array interface {
-	// Fetch copies the whole array to the host, once it is computed.
+	// Fetch copies the whole array to the host, once it is computed. One that is split over devices of several hosts is
+	// an error.
 	Fetch() (*tensors.Tensor, error)
 	// Close gives its memory back after the programs that use it.
 	Close()
@@ -111,6 +118,9 @@ func (d *Device) Close() {
 	if d == nil || d.engine == nil {
 		return
 	}
+	for _, p := range d.surveys {
+		p.Close()
+	}
 	d.engine.close()
 	d.engine = nil
 }
@@ -126,8 +136,8 @@ func (d *Device) Compile(s Spec) (Program, error) {
 	return p, err
 }
 
-// Put copies an array to the devices: all of it to each of them, or with split at least 0 an equal part along that
-// axis.
+// Put copies an array to the devices of this process: all of it to each of them, or with split at least 0 each one's
+// part, of equal parts for all devices of all processes along that axis.
 func (d *Device) Put(t *tensors.Tensor, split int) (Array, error) { return d.engine.put(t, split) }
 
 // Run compiles a function for the given values, runs it once and fetches what it returns.

@@ -22,7 +22,7 @@ func openGo(o Options) (*Device, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Device, err, "opening the pure-Go backend")
 	}
-	return &Device{Platform: platform.Go, Description: "pure Go, 1 device (no XLA)", Count: 1, engine: &goEngine{backend}}, nil
+	return &Device{Platform: platform.Go, Description: "pure Go, 1 device (no XLA)", Count: 1, Processes: 1, own: 1, engine: &goEngine{backend}, surveys: map[int]Program{}}, nil
 }
 
 func (e *goEngine) close() { e.backend.Finalize() }
@@ -34,6 +34,8 @@ func (e *goEngine) put(t *tensors.Tensor, _ int) (Array, error) {
 	}
 	return &goArray{copied}, nil
 }
+
+func (e *goEngine) putFirst(t *tensors.Tensor) (Array, error) { return e.put(t, Replicated) }
 
 func (e *goEngine) compile(s Spec) (Program, error) {
 	exec, err := graph.NewExec(e.backend, s.Build)

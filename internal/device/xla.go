@@ -2,6 +2,7 @@ package device
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,12 +16,11 @@ import (
 
 // xla runs programs through a PJRT plugin.
 type xla struct {
-	client  *pjrt.Client
-	devices []*pjrt.Device // of this process, in the order of a program's parts
-	ids     []int          // of all devices of the program, in that order
-	cache   *cache
-	key     []string // what every program compiled here depends on
-	say     func(string)
+	place
+	client *pjrt.Client
+	cache  *cache
+	key    []string // what every program compiled here depends on
+	say    func(string)
 }
 
 // openXLA opens the devices that the chosen plugin drives.
@@ -37,18 +37,16 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &xla{client: client, cache: newCache(o.Cache), say: o.Progress}
-	for _, d := range client.Devices() {
-		e.ids = append(e.ids, d.ID)
-		if d.Addressable {
-			e.devices = append(e.devices, d)
-		}
+	at, err := placeOf(client.Devices())
+	if err == nil && at.processes > 1 && !o.Hosts {
+		err = fault.New(fault.Usage, "this is one of %d hosts that share %d devices, and this command runs on one host: use it on a machine of its own, or with --platform=cpu", at.processes, len(at.ids))
 	}
-	if len(e.devices) == 0 {
+	if err != nil {
 		client.Close()
-		return nil, fault.New(fault.Device, "the plugin %s found no device", chosen.Plugin.Path)
+		return nil, err
 	}
-	e.key = []string{"elektron program 1", chosen.Plugin.Hash, client.PlatformVersion, e.devices[0].Kind}
+	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress}
+	e.key = []string{"elektron program 1", chosen.Plugin.Hash, client.PlatformVersion, e.own[0].Kind}
 	if chosen.Platform == platform.CPU {
 		e.key = append(e.key, processor())
 	}
@@ -56,8 +54,12 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 	if n := len(e.ids); n > 1 {
 		count = strconv.Itoa(n) + " devices"
 	}
+	if e.processes > 1 {
+		count += " of " + strconv.Itoa(e.processes) + " hosts"
+	}
 	return &Device{
-		Platform: chosen.Platform, PluginPath: chosen.Plugin.Path, PluginHash: chosen.Plugin.Hash, Count: len(e.ids), engine: e,
+		Platform: chosen.Platform, PluginPath: chosen.Plugin.Path, PluginHash: chosen.Plugin.Hash,
+		Count: len(e.ids), Processes: e.processes, Process: e.process, first: e.first, own: len(e.own), engine: e, surveys: map[int]Program{},
 		Description: fmt.Sprintf("XLA %s, %s, plugin %s", strings.ToUpper(chosen.Platform), count, chosen.Origin),
 	}, nil
 }
@@ -92,7 +94,7 @@ func (e *xla) compile(s Spec) (Program, error) {
 	p := &xlaProgram{Spec: s, engine: e, outputs: traced.Outputs}
 	if serialized := e.cache.load(key); serialized != nil {
 		if p.executable, err = e.client.Load(serialized); err == nil {
-			return p, nil
+			return p, e.ordered(p.executable)
 		}
 		e.cache.drop(key)
 	}
@@ -100,7 +102,15 @@ func (e *xla) compile(s Spec) (Program, error) {
 		return nil, err
 	}
 	e.keep(key, p.executable)
-	return p, nil
+	return p, e.ordered(p.executable)
+}
+
+// ordered checks that a program wants its arguments in the order of this process's devices.
+func (e *xla) ordered(executable *pjrt.LoadedExecutable) error {
+	if !slices.Equal(executable.Devices(), e.own) {
+		return fault.New(fault.Internal, "%s runs on %v and not on this process's devices %v", executable.Name, executable.Devices(), e.own)
+	}
+	return nil
 }
 
 func trace(s Spec, devices int) (*stablehlo.Program, error) {
@@ -126,12 +136,13 @@ func (e *xla) keep(key string, executable *pjrt.LoadedExecutable) {
 type xlaArray struct {
 	buffers []*pjrt.Buffer
 	split   int // axis, or Replicated
+	of      int // devices that it is split over: more than buffers where there are several hosts
 	shape   stablehlo.Output
 }
 
 // put copies to every device.
 func (e *xla) put(t *tensors.Tensor, split int) (Array, error) {
-	a := &xlaArray{split: split, shape: stablehlo.Output{DType: t.DType(), Dims: t.Shape().Dimensions}}
+	a := &xlaArray{split: split, of: len(e.ids), shape: stablehlo.Output{DType: t.DType(), Dims: t.Shape().Dimensions}}
 	err := e.send(t, split, func(b *pjrt.Buffer) { a.buffers = append(a.buffers, b) })
 	if err != nil {
 		a.Close()
@@ -148,10 +159,10 @@ func (e *xla) send(t *tensors.Tensor, split int, sent func(*pjrt.Buffer)) (err e
 	}
 	dims := t.Shape().Dimensions
 	access := t.ConstBytes(func(data []byte) {
-		for i, d := range e.devices {
+		for i, d := range e.own {
 			part, partDims := data, dims
 			if split != Replicated {
-				part, partDims = slicePart(data, element.Size(), dims, split, i, len(e.devices))
+				part, partDims = slicePart(data, element.Size(), dims, split, e.first+i, len(e.ids))
 			}
 			var b *pjrt.Buffer
 			if b, err = e.client.BufferFromHost(part, element, partDims, d); err != nil {
@@ -192,6 +203,9 @@ func (a *xlaArray) Fetch() (*tensors.Tensor, error) {
 // gather puts the parts of all devices together.
 func (a *xlaArray) gather(data []byte) error {
 	n := len(a.buffers)
+	if n != a.of {
+		return fault.New(fault.Internal, "%d of the %d parts of this array are on other hosts", a.of-n, a.of)
+	}
 	part := make([]byte, len(data)/n)
 	for i, b := range a.buffers {
 		if err := b.ToHost(part); err != nil {

@@ -21,7 +21,7 @@ func (p *xlaProgram) Run(arrays []Array, values ...*tensors.Tensor) ([]Array, er
 	if err := p.check(len(arrays), values); err != nil {
 		return nil, err
 	}
-	args := make([][]*pjrt.Buffer, len(p.engine.devices))
+	args := make([][]*pjrt.Buffer, len(p.engine.own))
 	for d := range args {
 		args[d] = make([]*pjrt.Buffer, 0, len(p.Inputs))
 	}
@@ -74,7 +74,7 @@ func (p *xlaProgram) send(args [][]*pjrt.Buffer, first int, values []*tensors.Te
 func (p *xlaProgram) collect(results [][]*pjrt.Buffer) []Array {
 	outputs := make([]Array, len(p.outputs))
 	for i, shape := range p.outputs {
-		a := &xlaArray{split: shape.Split(), shape: shape, buffers: make([]*pjrt.Buffer, len(results))}
+		a := &xlaArray{split: shape.Split(), of: len(p.engine.ids), shape: shape, buffers: make([]*pjrt.Buffer, len(results))}
 		for d := range results {
 			a.buffers[d] = results[d][i]
 		}

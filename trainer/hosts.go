@@ -85,6 +85,11 @@ func (r *run) agree() error {
 	if err != nil {
 		return err
 	}
+	return agreeing(answers)
+}
+
+// agreeing refuses answers that are not all the same.
+func agreeing(answers [][]int32) error {
 	for i, other := range answers {
 		if !slices.Equal(other, answers[0]) {
 			return fault.New(fault.Usage, "trainer: the process of device %d of %d runs another configuration or reads other data than process 0; give all hosts the same command, data and vocabulary", i, len(answers))

@@ -30,7 +30,7 @@ func playHosts(t *testing.T, process, processes int) {
 }
 
 // TestHosts: a run of which the state is shared and the end is voted on is the run of one host, also when it is stopped
-// by a signal and goes on; a process that does not lead leaves nothing; one that was told something else is refused.
+// by a signal and goes on; a process that does not lead leaves nothing.
 func TestHosts(t *testing.T) {
 	devicetest.Open(t, platform.CPU)
 	folder := t.TempDir()
@@ -65,6 +65,16 @@ func TestHosts(t *testing.T) {
 	must.M(pretrain(t.Context(), follower))
 	if exists(follower.Run.Out) {
 		t.Errorf("a process that does not lead left %s", follower.Run.Out)
+	}
+}
+
+// TestAgreeing: a process that was told something else than process 0 is refused, with the number of its device.
+func TestAgreeing(t *testing.T) {
+	if err := agreeing([][]int32{{1, 2}, {1, 2}, {1, 2}}); err != nil {
+		t.Error(err)
+	}
+	if err := agreeing([][]int32{{1, 2}, {1, 2}, {1, 3}}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "device 2 of 3") {
+		t.Errorf("another configuration: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ type run struct {
 
 	console  *track.Console
 	folder   *track.Folder
-	trackers track.All // both of them
+	trackers track.All // both of them; the console alone where another process leads
 	guard    guard
 	saves    saves
 	stopping bool // on several hosts: one of them got a signal

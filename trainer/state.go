@@ -105,8 +105,8 @@ func (s *Step) share(list []checkpoint.Tensor) error {
 	for slot := range slots {
 		values := make([]*tensors.Tensor, len(s.weights))
 		for i, w := range s.weights {
-			values[i] = tensors.FromShape(shapes.Make(dtypes.Float32, w.Shape...))
-			if s.device.Process > 0 {
+			if s.device.Process > 0 { // what it holds does not count
+				values[i] = tensors.FromShape(shapes.Make(dtypes.Float32, w.Shape...))
 				continue
 			}
 			t, err := find(w.Name+slotSuffix[slot], w.Shape)

@@ -51,7 +51,6 @@ type Device struct {
 type engine interface {
 	compile(Spec) (Program, error)
 	put(t *tensors.Tensor, split int) (Array, error)
-	putFirst(t *tensors.Tensor) (Array, error)
 	close()
 }
 

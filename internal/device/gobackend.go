@@ -35,8 +35,6 @@ func (e *goEngine) put(t *tensors.Tensor, _ int) (Array, error) {
 	return &goArray{copied}, nil
 }
 
-func (e *goEngine) putFirst(t *tensors.Tensor) (Array, error) { return e.put(t, Replicated) }
-
 func (e *goEngine) compile(s Spec) (Program, error) {
 	exec, err := graph.NewExec(e.backend, s.Build)
 	if err != nil {

@@ -106,27 +106,13 @@ func (s *Survey) Answers() ([][]int32, error) {
 
 // Share puts float32 arrays of process 0 on the devices of all processes, all of them to each device. All processes
 // must call it, with arrays of the same shapes; what they hold counts on process 0 alone.
+//
+// It sums over the devices what the first one has and zeros of the others: as integers, so that no bit changes.
 func (d *Device) Share(arrays []*tensors.Tensor) ([]Array, error) {
-	if d.Processes == 1 {
-		return d.putAll(arrays)
+	e, ok := d.engine.(*xla)
+	if !ok {
+		return nil, fault.New(fault.Internal, "platform %s has one process: there is nobody to share with", d.Platform)
 	}
-	return d.share(arrays)
-}
-
-func (d *Device) putAll(arrays []*tensors.Tensor) (copies []Array, err error) {
-	for _, t := range arrays {
-		a, err := d.Put(t, Replicated)
-		if err != nil {
-			CloseAll(copies)
-			return nil, err
-		}
-		copies = append(copies, a)
-	}
-	return copies, nil
-}
-
-// share sums over the devices what the first one has and zeros of the others: as integers, so that no bit changes.
-func (d *Device) share(arrays []*tensors.Tensor) ([]Array, error) {
 	inputs := make([]stablehlo.Input, len(arrays))
 	for i, t := range arrays {
 		inputs[i] = stablehlo.Input{Name: fmt.Sprintf("shared_%d", i), DType: dtypes.Int32, Dims: append([]int{d.Count}, t.Shape().Dimensions...), Sharded: true}
@@ -145,7 +131,7 @@ func (d *Device) share(arrays []*tensors.Tensor) ([]Array, error) {
 	parts := make([]Array, 0, len(arrays))
 	defer func() { CloseAll(parts) }()
 	for _, t := range arrays {
-		part, err := d.engine.putFirst(t)
+		part, err := e.putFirst(t)
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 	}
 	if err != nil {
 		client.Close()
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", chosen.Plugin.Path, err)
 	}
 	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress}
 	e.key = []string{"elektron program 1", chosen.Plugin.Hash, client.PlatformVersion, e.own[0].Kind}
@@ -91,26 +91,30 @@ func (e *xla) compile(s Spec) (Program, error) {
 		return nil, err
 	}
 	key := cacheKey(append([]string{traced.Text, string(encoded)}, e.key...)...)
-	p := &xlaProgram{Spec: s, engine: e, outputs: traced.Outputs}
+	executable, err := e.executable(key, traced.Text, options)
+	if err != nil {
+		return nil, err
+	}
+	if devices := executable.Devices(); !slices.Equal(devices, e.own) { // its arguments come in the order of its devices
+		executable.Close()
+		return nil, fault.New(fault.Internal, "%s runs on %v and not on this process's devices %v", s.Name, devices, e.own)
+	}
+	return &xlaProgram{Spec: s, engine: e, outputs: traced.Outputs, executable: executable}, nil
+}
+
+// executable is what the cache has under a key, or else compiled and kept there.
+func (e *xla) executable(key, text string, options pjrt.CompileOptions) (*pjrt.LoadedExecutable, error) {
 	if serialized := e.cache.load(key); serialized != nil {
-		if p.executable, err = e.client.Load(serialized); err == nil {
-			return p, e.ordered(p.executable)
+		if loaded, err := e.client.Load(serialized); err == nil {
+			return loaded, nil
 		}
 		e.cache.drop(key)
 	}
-	if p.executable, err = e.client.Compile(traced.Text, options); err != nil {
-		return nil, err
+	compiled, err := e.client.Compile(text, options)
+	if err == nil {
+		e.keep(key, compiled)
 	}
-	e.keep(key, p.executable)
-	return p, e.ordered(p.executable)
-}
-
-// ordered checks that a program wants its arguments in the order of this process's devices.
-func (e *xla) ordered(executable *pjrt.LoadedExecutable) error {
-	if !slices.Equal(executable.Devices(), e.own) {
-		return fault.New(fault.Internal, "%s runs on %v and not on this process's devices %v", executable.Name, executable.Devices(), e.own)
-	}
-	return nil
+	return compiled, err
 }
 
 func trace(s Spec, devices int) (*stablehlo.Program, error) {

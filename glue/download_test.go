@@ -114,6 +114,9 @@ func TestDownloadScript(t *testing.T) {
 		}
 		checkExamples(t, "mrpc "+name, e.List, want)
 	}
+	if _, err := os.Stat(filepath.Join(folder, "SQuAD")); err == nil {
+		t.Error("SQuAD came with GLUE unasked")
+	}
 	if said, err := download(t, folder); err != nil || strings.Count(said, "there already") != 10 {
 		t.Errorf("a second time: %v: %s", err, said)
 	}
@@ -155,6 +158,32 @@ func TestDownloadMRPC(t *testing.T) {
 		if got := read(filepath.Join(folder, "MRPC"), name); got != want {
 			t.Errorf("%s: %d bytes differ from the official %d", name, len(got), len(want))
 		}
+	}
+}
+
+// TestDownloadSQuAD: both versions lie where the tasks look for them.
+func TestDownloadSQuAD(t *testing.T) {
+	files := map[string]string{}
+	for _, split := range []string{"train", "dev"} {
+		for _, version := range []string{"v1.1", "v2.0"} {
+			files[split+"-"+version+".json"] = `{"version":"` + version + `","data":[]}`
+		}
+	}
+	from, folder := writeFiles(t, files), t.TempDir()
+	if said, err := download(t, "--from", from, "--checksums", checksums(t, files), folder, "SQuAD"); err != nil || strings.Count(said, " bytes") != 4 {
+		t.Fatalf("%v: %s", err, said)
+	}
+	for _, task := range spanTasks {
+		source, err := Locate(t.Context(), folder, task)
+		if err != nil || len(source.Missing) > 0 {
+			t.Errorf("%s: %v, %+v", task.Name, err, source)
+		}
+	}
+	if said, err := download(t, "--from", from, t.TempDir(), "SQuAD"); err == nil || !strings.Contains(said, "train-v1.1.json: SHA-256 is") {
+		t.Errorf("another file: %v: %s", err, said)
+	}
+	if said, err := download(t, "--list", "SQuAD"); err != nil || strings.Count(said, "SQuAD-explorer/dataset/") != 4 {
+		t.Errorf("--list: %v: %s", err, said)
 	}
 }
 

@@ -57,17 +57,17 @@ func Locate(ctx context.Context, dataDir string, t *Task) (*Source, error) {
 // howToGet says where the official files of the task come from.
 func (t *Task) howToGet(dataDir string) string {
 	if t.Spans != 0 {
-		return "the official files are on " + squadSite
+		return howToGet(dataDir, "SQuAD")
 	}
 	return howToGet(dataDir)
 }
 
-// howToGet says where the benchmark's official files come from.
-func howToGet(dataDir string) string {
+// howToGet says where official files come from: the benchmark's, or the named ones.
+func howToGet(dataDir string, task ...string) string {
 	if dataDir == "" {
 		dataDir = "FOLDER"
 	}
-	return fmt.Sprintf("`scripts/download_glue.sh %s` fetches the official files", dataDir)
+	return fmt.Sprintf("`%s` fetches the official files", strings.Join(append([]string{"scripts/download_glue.sh", dataDir}, task...), " "))
 }
 
 // expected describes the files of both layouts.
@@ -208,7 +208,7 @@ func (s *Source) warningsOf(ctx context.Context, split Split) ([]string, error) 
 func (s *Source) Read(ctx context.Context, split Split) (*Examples, error) {
 	files := s.files[split.Name]
 	if len(files) == 0 {
-		return nil, fault.New(fault.Data, "glue: %s is not there; %s", s.path(split), howToGet(""))
+		return nil, fault.New(fault.Data, "glue: %s is not there; %s", s.path(split), s.Task.howToGet(""))
 	}
 	e := &Examples{Task: s.Task, Split: split, Path: files[0]}
 	if !strings.HasSuffix(files[0], ".parquet") {

@@ -28,9 +28,6 @@ var spanTitles = map[Metric]string{
 	BestEM: "EM at best threshold", BestF1: "F1 at best threshold",
 }
 
-// squadSite offers the files.
-const squadSite = "https://rajpurkar.github.io/SQuAD-explorer"
-
 // spanTasks are the tasks whose answers are parts of a text. They are no part of GLUE, and not among "all". Their test sets
 // are not public.
 var spanTasks = []*Task{

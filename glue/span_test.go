@@ -216,7 +216,7 @@ func TestSquadRefusals(t *testing.T) {
 		{"no room", func(c *Config, _ string) { c.Squad.MaxQuestion = 64 }, 2, "glue: squad1: finetune.max_seq_len, squad.max_question and squad.doc_stride: windows of 20 tokens"},
 		{"values", func(c *Config, _ string) { c.Squad = SquadConfig{NoAnswerWeight: -1} }, 2, "squad.n_best is 0"},
 		{"no folder", func(c *Config, folder string) { c.Run.DataDir = t.TempDir() }, 65, "looked for train-v1.1.json, dev-v1.1.json in"},
-		{"no dev file", func(c *Config, folder string) { must.M(os.Remove(filepath.Join(folder, "dev-v1.1.json"))) }, 65, "the official files are on " + squadSite},
+		{"no dev file", func(c *Config, folder string) { must.M(os.Remove(filepath.Join(folder, "dev-v1.1.json"))) }, 65, " SQuAD` fetches the official files"},
 		{"not JSON", func(c *Config, folder string) { replace(folder, "dev-v1.1.json", "[") }, 65, "dev-v1.1.json:1"},
 		{"empty dev set", func(c *Config, folder string) { replace(folder, "dev-v1.1.json", `{"data":[]}`) }, 65, "no questions"},
 		{"the other version", func(c *Config, folder string) { replace(folder, "train-v1.1.json", toyArticles(0, 3, squad.V2)) }, 65, "only SQuAD 2.0 knows"},

@@ -5,15 +5,18 @@
 #   FOLDER/MNLI/{train,dev_matched,dev_mismatched,test_matched,test_mismatched}.tsv
 #   FOLDER/diagnostic/diagnostic.tsv      AX
 #
+# and, where asked, SQuAD's: FOLDER/SQuAD/{train,dev}-{v1.1,v2.0}.json.
+#
 # The SHA-256 sums below are those that Hugging Face's `datasets` library recorded for the same addresses
-# (datasets/glue/dataset_infos.json in its repository); a file with another sum is refused. MRPC may not be handed
-# on as part of GLUE: it is put together here from the original corpus and GLUE's list of dev pairs, as GLUE's own
-# download script does. The data sets have licences of their own.
+# (datasets/{glue,squad,squad_v2}/dataset_infos.json in its repository); a file with another sum is refused. MRPC may
+# not be handed on as part of GLUE: it is put together here from the original corpus and GLUE's list of dev pairs, as
+# GLUE's own download script does. The data sets have licences of their own.
 set -euo pipefail
 export LC_ALL=C # sums, columns and bytes, whatever the locale
 
 glue=https://dl.fbaipublicfiles.com/glue/data
 senteval=https://dl.fbaipublicfiles.com/senteval/senteval_data
+squad=https://rajpurkar.github.io/SQuAD-explorer/dataset
 
 # file, address, SHA-256
 sources="
@@ -29,15 +32,21 @@ QNLIv2.zip $glue/QNLIv2.zip e634e78627a29adaecd4f955359b22bf5e70f2cbd93b493f2d62
 RTE.zip $glue/RTE.zip 6bf86de103ecd335f3441bd43574d23fef87ecc695977a63b82d5efb206556ee
 WNLI.zip $glue/WNLI.zip ae0e8e4d16f4d46d4a0a566ec7ecceccfd3fbfaa4a7a4b4e02848c0f2561ac46
 AX.tsv $glue/AX.tsv 0e13510b1bb14436ff7e2ee82338f0efb0133ecf2e73507a697dc210db3f05fd
+train-v1.1.json $squad/train-v1.1.json 3527663986b8295af4f7fcdff1ba1ff3f72d07d61a20f487cb238a6ef92fd955
+dev-v1.1.json $squad/dev-v1.1.json 95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9
+train-v2.0.json $squad/train-v2.0.json 68dcfbb971bd3e96d5b46c7177b16c1a4e7d4bdef19fb204502738552dede002
+dev-v2.0.json $squad/dev-v2.0.json 80a5225e94905956a6446d296ca1093975c4d3b3260f1d6c8f68bc2ab77182d8
 "
-all_tasks="CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI AX"
+glue_tasks="CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI AX"
+all_tasks="$glue_tasks SQuAD"
 
 usage() {
   cat <<END
 usage: download_glue.sh [--from DIR] [--checksums FILE] FOLDER [TASK...]
-       download_glue.sh --list
+       download_glue.sh --list [TASK...]
 
-Fetches GLUE's files into FOLDER. Tasks: $all_tasks (default: all; about 360 MB).
+Fetches the files of tasks into FOLDER: $glue_tasks
+(GLUE, the default, about 360 MB) and SQuAD (1.1 and 2.0, 80 MB).
 Tasks whose files are there already are left alone.
 
   --from DIR        take the files from DIR instead of the network
@@ -51,6 +60,18 @@ END
 }
 
 say() { printf '%s\n' "$*" >&2; }
+
+# archives_of TASK: what is fetched for it
+archives_of() {
+  case $1 in
+    MRPC) echo msr_paraphrase_train.txt msr_paraphrase_test.txt mrpc_dev_ids.tsv ;;
+    AX) echo AX.tsv ;;
+    QQP) echo QQP-clean.zip ;;
+    QNLI) echo QNLIv2.zip ;;
+    SQuAD) echo {train,dev}-v1.1.json {train,dev}-v2.0.json ;;
+    *) echo "$1.zip" ;;
+  esac
+}
 
 address_of() { awk -v name="$1" '$1 == name { print $2 }' <<<"$sources"; }
 
@@ -126,32 +147,28 @@ files_of() {
   case $1 in
     MNLI) echo MNLI/{train,dev_matched,dev_mismatched,test_matched,test_mismatched}.tsv ;;
     AX) echo diagnostic/diagnostic.tsv ;;
+    SQuAD) echo SQuAD/{train,dev}-v1.1.json SQuAD/{train,dev}-v2.0.json ;;
     *) echo "$1"/{train,dev,test}.tsv ;;
   esac
 }
 
 # fetch TASK: leaves the task's files in $work, laid out as in FOLDER
 fetch() {
-  local task=$1 archive file
+  local task=$1 archives archive file
   local -a files=()
+  archives=$(archives_of "$task")
+  for archive in $archives; do
+    obtain "$archive" || return 1
+  done
   case $task in
-    MRPC)
-      for file in msr_paraphrase_train.txt msr_paraphrase_test.txt mrpc_dev_ids.tsv; do
-        obtain "$file" || return 1
-      done
-      assemble_mrpc
-      ;;
-    AX)
-      obtain AX.tsv && mkdir -p "$work/diagnostic" && mv -- "$work/AX.tsv" "$work/diagnostic/diagnostic.tsv"
-      ;;
+    MRPC) assemble_mrpc ;;
+    AX) mkdir -p "$work/diagnostic" && mv -- "$work/AX.tsv" "$work/diagnostic/diagnostic.tsv" ;;
+    SQuAD) mkdir -p "$work/SQuAD" && mv -- "$work"/*.json "$work/SQuAD" ;;
     *)
-      archive=$task.zip
-      if [[ $task == QQP ]]; then archive=QQP-clean.zip; fi
-      if [[ $task == QNLI ]]; then archive=QNLIv2.zip; fi
       for file in $(files_of "$task"); do
         files+=("${file##*/}")
       done
-      obtain "$archive" && unpack "$archive" "$task" "${files[@]}"
+      unpack "$archives" "$task" "${files[@]}"
       ;;
   esac
 }
@@ -161,7 +178,10 @@ install() {
   local file
   for file in $(files_of "$1"); do
     mkdir -p "$folder/$(dirname "$file")" && mv -- "$work/$file" "$folder/$file" || return 1
-    say "$folder/$file: $(wc -l <"$folder/$file") lines"
+    case $file in
+      *.json) say "$folder/$file: $(wc -c <"$folder/$file") bytes" ;;
+      *) say "$folder/$file: $(wc -l <"$folder/$file") lines" ;;
+    esac
   done
 }
 
@@ -172,28 +192,37 @@ is_there() {
   done
 }
 
-from='' checksums='' folder=''
+from='' checksums='' folder='' list=''
 tasks=()
 while (($#)); do
   case $1 in
     -h | --help) usage && exit ;;
-    --list) awk 'NF { print $2 }' <<<"$sources" && exit ;;
+    --list) list=yes ;;
     --from | --checksums)
       if (($# < 2)); then say "$1 needs a value" && usage >&2 && exit 2; fi
       if [[ $1 == --from ]]; then from=$2; else checksums=$2; fi
       shift
       ;;
     -*) say "unknown option $1" && usage >&2 && exit 2 ;;
-    *) if [[ -z $folder ]]; then folder=$1; else tasks+=("$1"); fi ;;
+    *) if [[ -z $folder && -z $list ]]; then folder=$1; else tasks+=("$1"); fi ;;
   esac
   shift
 done
-if [[ -z $folder ]]; then usage >&2 && exit 2; fi
+if [[ -z $folder && -z $list ]]; then usage >&2 && exit 2; fi
 if [[ -n $checksums && ! -r $checksums ]]; then say "$checksums cannot be read" && exit 2; fi
-if ((${#tasks[@]} == 0)); then read -ra tasks <<<"$all_tasks"; fi
+if ((${#tasks[@]} == 0)); then read -ra tasks <<<"$glue_tasks"; fi
 for task in "${tasks[@]}"; do
   if [[ " $all_tasks " != *" $task "* ]]; then say "there is no task $task; tasks: $all_tasks" && exit 2; fi
 done
+
+if [[ -n $list ]]; then
+  for task in "${tasks[@]}"; do
+    for archive in $(archives_of "$task"); do
+      address_of "$archive"
+    done
+  done
+  exit
+fi
 
 mkdir -p "$folder"
 work=$(mktemp -d "$folder/.download-XXXXXX") # hidden, and on the disk that the files go to

@@ -120,15 +120,27 @@ func (s *Step) stateInputs() []stablehlo.Input {
 	inputs := make([]stablehlo.Input, 0, slots*len(s.weights))
 	for slot, suffix := range slotSuffix {
 		for _, w := range s.weights {
-			inputs = append(inputs, stablehlo.Input{Name: w.Name + suffix, DType: dtypes.Float32, Dims: w.Shape, Sharded: s.sharded(slot, w)})
+			split := s.split(slot, w)
+			inputs = append(inputs, stablehlo.Input{Name: w.Name + suffix, DType: dtypes.Float32, Dims: w.Shape,
+				Sharded: split != device.Replicated, Axis: max(0, split)})
 		}
 	}
 	return inputs
 }
 
-// sharded tells whether an array of the state is split over the devices.
-func (s *Step) sharded(slot int, w model.Weight) bool {
-	return s.ShardOptimizer && slot != weightSlot && s.count > 1 && len(w.Shape) > 0 && w.Shape[0]%s.count == 0
+// split is the axis along which an array of the state is split over the devices, or device.Replicated. Moments of
+// matrices are where asked, along the first axis that the devices divide (ZeRO stage 1: Rajbhandari et al., 2020,
+// section 5.1). Those of vectors are little, and updated as one vector, which would have to be put together first.
+func (s *Step) split(slot int, w model.Weight) int {
+	if !s.ShardOptimizer || slot == weightSlot || s.count == 1 || len(w.Shape) < 2 {
+		return device.Replicated
+	}
+	for axis, length := range w.Shape {
+		if length%s.count == 0 {
+			return axis
+		}
+	}
+	return device.Replicated
 }
 
 // sumInputs are the arrays of zeroSums.

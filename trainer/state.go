@@ -44,11 +44,7 @@ func (s *Step) Initialize(seed uint32) error {
 // set copies an array of the state to the devices.
 func (s *Step) set(slot, i int, values []float32) error {
 	w := s.weights[i]
-	split := device.Replicated
-	if s.sharded(slot, w) {
-		split = 0
-	}
-	array, err := s.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), split)
+	array, err := s.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), s.split(slot, w))
 	if err != nil {
 		return fmt.Errorf("trainer: copying %s to the device: %w", w.Name+slotSuffix[slot], err)
 	}

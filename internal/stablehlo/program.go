@@ -33,8 +33,9 @@ type Input struct {
 	Dims  []int        `json:"dims"`
 	// Aliased is the number of the output that takes over its memory, nil for none: then the caller donates it.
 	Aliased *int `json:"aliased_output,omitempty"`
-	// Sharded splits the first axis over the devices, of a staged input the second; else every device has all of it.
+	// Sharded splits Axis over the devices (of a staged input, Axis of a step); else every device has all of it.
 	Sharded bool `json:"sharded,omitempty"`
+	Axis    int  `json:"axis,omitempty"`
 	// Staged says that the first axis counts the steps of a loop (TraceLoop).
 	Staged bool `json:"staged,omitempty"`
 }
@@ -43,9 +44,10 @@ type Input struct {
 type Output struct {
 	DType dtypes.DType `json:"-"`
 	Dims  []int        `json:"dims"` // over all devices
-	// Sharded splits the first axis over the devices, as it is split in the input that it is aliased to; else every
-	// device has all of it.
+	// Sharded splits Axis over the devices, as it is split in the input that it is aliased to; else every device has
+	// all of it.
 	Sharded bool `json:"sharded,omitempty"`
+	Axis    int  `json:"axis,omitempty"`
 }
 
 // Split is the axis that is split over the devices, -1 for none.
@@ -54,15 +56,15 @@ func (i Input) Split() int {
 	case !i.Sharded:
 		return -1
 	case i.Staged:
-		return 1
+		return i.Axis + 1
 	}
-	return 0
+	return i.Axis
 }
 
 // Split is the axis that is split over the devices, -1 for none.
 func (o Output) Split() int {
 	if o.Sharded {
-		return 0
+		return o.Axis
 	}
 	return -1
 }
@@ -135,8 +137,8 @@ func Trace(name string, devices int, inputs []Input, build func([]*graph.Node) [
 // checkSplits refuses arrays that the devices do not divide.
 func (p *Program) checkSplits() error {
 	for _, in := range p.Inputs {
-		if in.Sharded && (len(in.Dims) == 0 || in.Dims[0]%p.Devices != 0) {
-			return fault.New(fault.Usage, "%s: the first axis of input %s %v cannot be split over %d devices", p.Name, in.Name, in.Dims, p.Devices)
+		if in.Sharded && (in.Axis >= len(in.Dims) || in.Dims[in.Axis]%p.Devices != 0) {
+			return fault.New(fault.Usage, "%s: axis %d of input %s %v cannot be split over %d devices", p.Name, in.Axis, in.Name, in.Dims, p.Devices)
 		}
 	}
 	return nil
@@ -157,7 +159,7 @@ func (p *Program) checkAliases() error {
 		if out := p.Outputs[n]; out.DType != in.DType || !slices.Equal(out.Dims, in.Dims) {
 			return fault.New(fault.Internal, "%s: input %s, %s%v, cannot be output %d, %s%v", p.Name, in.Name, in.DType, in.Dims, n, out.DType, out.Dims)
 		}
-		p.Outputs[n].Sharded = in.Sharded
+		p.Outputs[n].Sharded, p.Outputs[n].Axis = in.Sharded, in.Axis
 	}
 	return nil
 }

@@ -74,12 +74,20 @@ func (ctx *Context) weight(name string) *Node {
 	return w
 }
 
+// kept tells which elements of a shape dropout of the given rate leaves; false where there is no dropout.
+func (ctx *Context) kept(rate float64, site string, dims ...int) (*Node, bool) {
+	if ctx.key == nil || rate == 0 {
+		return nil, false
+	}
+	bits := ctx.randomBits(site, dims...)
+	return GreaterOrEqual(bits, Scalar(bits.Graph(), dtypes.Uint32, uint32(rate*(1<<32)))), true
+}
+
 // dropout zeroes elements of x with the given rate and scales the rest, in training only.
 func (ctx *Context) dropout(x *Node, rate float64, site string) *Node {
-	if ctx.key == nil || rate == 0 {
+	kept, dropping := ctx.kept(rate, site, x.Shape().Dimensions...)
+	if !dropping {
 		return x
 	}
-	bits := ctx.randomBits(site, x.Shape().Dimensions...)
-	threshold := Scalar(x.Graph(), dtypes.Uint32, uint32(rate*(1<<32)))
-	return Where(GreaterOrEqual(bits, threshold), MulScalar(x, 1/(1-rate)), ZerosLike(x))
+	return Where(kept, MulScalar(x, 1/(1-rate)), ZerosLike(x))
 }

@@ -79,7 +79,7 @@ func (c *Config) detectReplaced(ctx *Context, in Batch, keep, slots *Node, out *
 	hidden := c.encode(ctx, c.discriminator(), out.DiscriminatorIDs, in.SegmentIDs, keep)
 	out.DiscriminatorLogits = c.discriminatorLogits(ctx, hidden)
 	d := detection{logits: out.DiscriminatorLogits, labels: out.Labels, weights: ConvertDType(keep, dtypes.Float32)}
-	d.losses = binaryCrossEntropy(d.logits, d.labels)
+	d.losses = OptimizationBarrier(binaryCrossEntropy(d.logits, d.labels)) // or XLA's CPU compiler rounds them as their sum's place has it
 	tokens := in.AllTokens
 	if tokens == nil {
 		tokens = ReduceAllSum(d.weights)

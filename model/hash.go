@@ -50,8 +50,9 @@ func siteKey(key *Node, site string) *Node {
 }
 
 // randomBits draws 32 uniform bits for every element of a shape whose first axis is the batch. Each row
-// has two keys of its own, one added before and one xored between the rounds: rows stay independent and a
-// row may have 2^32 elements. Rows count from firstRow, a uint32 scalar, or from 0 where it is nil.
+// has two keys of its own, one added before and one xored between the two multiplications, and so has each site: rows and
+// sites stay independent and a row may have 2^32 elements. Sites come in where the numbers are already as many as the
+// elements: what is added to a few numbers first would be a computation of its own for each site. Rows count from firstRow, a uint32 scalar, or from 0 where it is nil.
 func randomBits(key, firstRow *Node, site string, dims ...int) *Node {
 	g := key.Graph()
 	shape := shapes.Make(dtypes.Uint32, dims...)
@@ -64,15 +65,16 @@ func randomBits(key, firstRow *Node, site string, dims ...int) *Node {
 	if firstRow != nil {
 		number = Add(number, firstRow)
 	}
-	row := mix(Add(siteKey(key, site), MulScalar(number, golden)))
+	row := mix(Add(key, MulScalar(number, golden)))
+	place := siteKey(key, site)
 	x := row
 	for axis, stride := len(dims)-1, uint32(1); axis > 0; axis-- {
 		x = Add(x, MulScalar(Iota(g, shape, axis), stride))
 		stride *= uint32(dims[axis])
 	}
 	x = BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(16)))
-	x = MulScalar(x, mulA)
-	x = BitwiseXor(x, mix(AddScalar(row, rowSalt)))
+	x = MulScalar(Add(x, place), mulA)
+	x = BitwiseXor(BitwiseXor(x, mix(AddScalar(place, rowSalt))), mix(AddScalar(row, rowSalt)))
 	x = BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(15)))
 	x = MulScalar(x, mulB)
 	return BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(16)))

@@ -2,6 +2,8 @@
 package model
 
 import (
+	"slices"
+
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
@@ -9,7 +11,7 @@ import (
 // linear is x·Wᵀ + b over the last axis of x; W is [out, in].
 func (ctx *Context) linear(x *Node, name string) *Node {
 	y := ctx.linearNoBias(x, name)
-	return Add(y, ctx.spreadOver(y, name+".bias"))
+	return Add(y, ctx.spread(ctx.weight(name+".bias"), y.Rank()-1, y.Shape().Dimensions...))
 }
 
 // linearNoBias is x·Wᵀ over the last axis of x; W is [out, in].
@@ -20,28 +22,36 @@ func (ctx *Context) linearNoBias(x *Node, name string) *Node {
 // layerNorm normalises the last axis in float32 (Ba et al., 2016).
 func (ctx *Context) layerNorm(x *Node, name string, epsilon float64) *Node {
 	y := ctx.layerNormNoBias(x, name, epsilon)
-	return Add(y, ctx.spreadOver(y, name+".bias"))
+	return Add(y, alongLast(ctx.weight(name+".bias"), y))
 }
 
 // layerNormNoBias is layerNorm without the shift.
 func (ctx *Context) layerNormNoBias(x *Node, name string, epsilon float64) *Node {
 	normal := normalize(ConvertDType(x, dtypes.Float32), epsilon)
-	return Mul(normal, ctx.spreadOver(normal, name+".weight"))
+	return Mul(normal, alongLast(ctx.weight(name+".weight"), normal))
 }
 
-// spreadOver spreads a weight over the last axis of x.
-func (ctx *Context) spreadOver(x *Node, name string) *Node {
-	return ctx.spread(ctx.weight(name), x.Rank()-1, x.Shape().Dimensions...)
+// alongLast repeats a vector [H] along the last axis of an array of x's shape [...,H]. A norm's vectors need no spread:
+// what arrives at them is summed where it is made, in the pass that also sums over rows.
+func alongLast(vector, x *Node) *Node {
+	dims := slices.Clone(x.Shape().Dimensions)
+	for i := range len(dims) - 1 {
+		dims[i] = 1
+	}
+	return BroadcastToDims(Reshape(vector, dims...), x.Shape().Dimensions...)
 }
 
 // normalize brings the last axis of x to mean 0 and variance 1. Mean and variance come from one pass over x, and the
-// gradient's two sums from one over what arrives: as they follow from the definition each needs the other first.
+// gradient's two sums from one over what arrives: as they follow from the definition each needs the other first. Sums are
+// divided by the width where they meet what is as wide, not by themselves.
 func normalize(x *Node, epsilon float64) *Node {
+	width := float64(x.Shape().Dim(-1))
 	var arriving, mean, scale *Node
 	x = IdentityWithCustomGradient(x, func(x, _ *Node) *Node {
 		normal := Mul(Sub(x, mean), scale)
-		along := Mul(normal, ReduceAndKeep(Mul(arriving, normal), ReduceMean, -1))
-		return Mul(scale, Sub(Sub(arriving, ReduceAndKeep(arriving, ReduceMean, -1)), along))
+		along := Mul(normal, ReduceAndKeep(Mul(arriving, normal), ReduceSum, -1))
+		centred := Sub(MulScalar(arriving, width), ReduceAndKeep(arriving, ReduceSum, -1))
+		return Mul(MulScalar(scale, 1/width), Sub(centred, along))
 	})
 	mean = ReduceAndKeep(x, ReduceMean, -1)
 	variance := MaxScalar(Sub(ReduceAndKeep(Square(x), ReduceMean, -1), Square(mean)), 0)

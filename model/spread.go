@@ -24,40 +24,63 @@ func (ctx *Context) spread(vector *Node, axis int, dims ...int) *Node {
 		return y
 	}
 	g := y.Graph()
-	known, ok := g.State(spreadsKey{}).(map[string]int)
+	known, ok := g.State(spreadsKey{}).(*spreads)
 	if !ok {
-		known = map[string]int{}
+		known = &spreads{axes: map[string]int{}, sums: map[*Node]*Node{}}
 		g.AttachState(spreadsKey{}, known)
 	}
-	alias := fmt.Sprintf("/spread/%d", len(known))
+	alias := fmt.Sprintf("/spread/%d", len(known.axes))
 	y.WithAlias(alias)
-	known[alias] = axis
+	known.axes[alias] = axis
 	return y
 }
 
-// spreadsKey is where a graph keeps the axes of what spread made, by alias, as it keeps its products'.
+// spreads is what a graph keeps of what spread made: axes by alias, as it keeps its products', and of gradients the
+// products with rows of ones that they are the first row of.
+type spreads struct {
+	axes map[string]int
+	sums map[*Node]*Node
+}
+
 type spreadsKey struct{}
 
 func init() {
 	others := VJPRegistration[NodeTypeBroadcastInDim]
 	VJPRegistration[NodeTypeBroadcastInDim] = func(y *Node, v []*Node, outputShape shapes.Shape) []*Node {
-		known, _ := y.Graph().State(spreadsKey{}).(map[string]int)
-		axis, ours := known[y.GetAlias()]
+		known, _ := y.Graph().State(spreadsKey{}).(*spreads)
+		if known == nil {
+			return others(y, v, outputShape)
+		}
+		axis, ours := known.axes[y.GetAlias()]
 		if !ours {
 			return others(y, v, outputShape)
 		}
-		return []*Node{Reshape(sumToAxis(v[0], axis), y.Inputs()[0].Shape().Dimensions...)}
+		sums := sumsToAxis(v[0], axis)
+		first := SliceAxis(sums, 0, AxisElem(0))
+		known.sums[first] = sums
+		return []*Node{Reshape(first, y.Inputs()[0].Shape().Dimensions...)}
 	}
 }
 
-// onesRows is the number of equal rows of ones in sumToAxis: with one, XLA makes a sum of the product again.
+// EqualRows is, of a vector's gradient [H] that was cut out of an array [R,H] of equal rows, that array; else nil. To cut
+// many vectors out one by one takes a TPU much longer than to join the arrays and to cut once.
+func EqualRows(gradient *Node) *Node {
+	for gradient.Type() == NodeTypeReshape {
+		gradient = gradient.Inputs()[0]
+	}
+	if known, _ := gradient.Graph().State(spreadsKey{}).(*spreads); known != nil {
+		return known.sums[gradient]
+	}
+	return nil
+}
+
+// onesRows is the number of equal rows of ones in sumsToAxis: with one, XLA makes a sum of the product again.
 const onesRows = 8
 
-// sumToAxis sums x, rounded to bfloat16, over all axes but one, in float32.
-func sumToAxis(x *Node, axis int) *Node {
+// sumsToAxis sums x, rounded to bfloat16, over all axes but one, in float32: several equal rows [R,·].
+func sumsToAxis(x *Node, axis int) *Node {
 	dims := slices.Delete(slices.Clone(x.Shape().Dimensions), axis, axis+1)
 	others := slices.Delete(span(0, x.Rank()), axis, axis+1)
 	ones := BroadcastToShape(Scalar(x.Graph(), dtypes.BFloat16, 1.0), shapes.Make(dtypes.BFloat16, append([]int{onesRows}, dims...)...))
-	sums := multiply(ones, span(1, len(dims)), nil, ConvertDType(x, dtypes.BFloat16), others, nil)
-	return Squeeze(SliceAxis(sums, 0, AxisElem(0)), 0)
+	return multiply(ones, span(1, len(dims)), nil, ConvertDType(x, dtypes.BFloat16), others, nil)
 }

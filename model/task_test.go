@@ -37,12 +37,12 @@ func TestRandomBits(t *testing.T) {
 	site := flat[uint32](out[1])[0]
 	bits, other := flat[uint32](out[2]), flat[uint32](out[3])
 	for b := range uint32(B) {
-		row := Mix32(site + b*golden)
+		row := Mix32(key + b*golden)
 		for i := range uint32(N * W) {
 			x := i + row
 			x ^= x >> 16
-			x *= mulA
-			x ^= Mix32(row + rowSalt)
+			x = (x + site) * mulA
+			x ^= Mix32(site+rowSalt) ^ Mix32(row+rowSalt)
 			x ^= x >> 15
 			x *= mulB
 			x ^= x >> 16

@@ -61,7 +61,7 @@ func TestSplitSteps(t *testing.T) {
 	looped, loopedState := splitSteps(t, programs, 1, 3, nil)
 	for i, r := range looped {
 		if !reflect.DeepEqual(r, want[i]) {
-			t.Errorf("step %d in a loop: %+v, alone %+v", i+1, r, want[i])
+			t.Errorf("step %d in a loop: losses %v and %v, norm %v; alone %v and %v, norm %v", i+1, r.MLMLoss, r.RTDLoss, r.GradNorm, want[i].MLMLoss, want[i].RTDLoss, want[i].GradNorm)
 		}
 	}
 	for i, tensor := range loopedState {

@@ -46,7 +46,7 @@ func TestStepProgram(t *testing.T) {
 	}
 	for _, place := range []string{
 		"gradients/Forward/generate/vocabularyLogits", "backward/gradients/Forward/generate/vocabularyLogits",
-		"gradients/Forward/detectReplaced/encode/layers/encode/attention/attend/softmax",
+		"gradients/Forward/detectReplaced/encode/layers/encode/attention/attend/mix",
 		"backward/gradients/Forward/detectReplaced/encode/layers/encode/linear/linearNoBias/product", "backward/gradients/Forward/detectReplaced/encode/layers/encode/attention/attend", "update/ApplyIfFinite/update/clip", "update/ApplyIfFinite/update/direction/trustRatio",
 	} {
 		if !strings.Contains(p.Text, `loc("`+place) {

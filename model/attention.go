@@ -1,0 +1,81 @@
+// Axes: B batch, S query position, T key position, H hidden, N heads, D head size.
+package model
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// attentionBias turns keep [B,S] into what is added to scores: 0 where a key counts, a large negative
+// number elsewhere; [B,1,1,T].
+func attentionBias(keep *Node) *Node {
+	g := keep.Graph()
+	bias := Where(keep, Scalar(g, dtypes.Float32, 0.0), Scalar(g, dtypes.Float32, -1e9))
+	return InsertAxes(bias, 1, 1)
+}
+
+// attention is multi-head self-attention with its projections: x [B,S,H] to [B,S,H].
+func (ctx *Context) attention(x, biasB11T *Node, e EncoderConfig, name string) *Node {
+	project := func(projection string) *Node { return ctx.linear(x, name+"self."+projection) }
+	mixed := ctx.attend(project("query"), project("key"), project("value"), biasB11T, e, name)
+	return ctx.linear(mixed, name+"output.dense")
+}
+
+// attend is scaled dot-product attention of N heads (Vaswani et al., 2017, section 3.2): query, key and
+// value [B,S,H] to [B,S,H].
+func (ctx *Context) attend(query, key, value, biasB11T *Node, e EncoderConfig, site string) *Node {
+	site += "probabilities"
+	B, S := query.Shape().Dimensions[0], query.Shape().Dimensions[1]
+	heads := func(x *Node) *Node { return Reshape(x, B, S, e.Heads, e.HeadSize()) } // [B,S,N,D]
+	query, key, value = heads(MulScalar(query, 1/math.Sqrt(float64(e.HeadSize())))), heads(key), heads(value)
+	var mixed *Node // [B,N,S,D]
+	if ctx.rematerialize {
+		probs := ctx.dropout(softmax(ctx.scores(query, key, biasB11T)), e.AttentionDropout, site)
+		mixed = ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2})
+	} else {
+		mixed = ctx.mix(query, key, value, biasB11T, e.AttentionDropout, site)
+	}
+	return Reshape(TransposeAllAxes(mixed, 0, 2, 1, 3), B, S, e.HiddenSize)
+}
+
+// scores are the products of queries and keys [B,S,N,D], and the bias: [B,N,S,T].
+func (ctx *Context) scores(query, key, biasB11T *Node) *Node {
+	return Add(ctx.product(query, []int{3}, []int{0, 2}, key, []int{3}, []int{0, 2}), biasB11T)
+}
+
+// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], with a gradient of its
+// own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
+// that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the head size
+// (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over scores.
+func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site string) *Node {
+	q, k, v := ctx.operand(StopGradient(query)), ctx.operand(StopGradient(key)), ctx.operand(StopGradient(value))
+	const position, size = 1, 3         // axes of these: S or T, and D
+	own, all := []int{0, 2}, span(0, 2) // axes of batch and heads, of these and of [B,N,·,·]
+	scores := Add(multiply(q, []int{size}, own, k, []int{size}, own), biasB11T)
+	exps := Exp(Sub(scores, ReduceAndKeep(scores, ReduceMax, -1)))
+	scale := Inverse(ReduceAndKeep(exps, ReduceSum, -1)) // [B,N,S,1]
+	share := 1.0
+	if kept, dropping := ctx.kept(rate, site, exps.Shape().Dimensions...); dropping {
+		exps, share = Where(kept, exps, Neg(exps)), 1/(1-rate)
+	}
+	signed := OptimizationBarrier(ctx.operand(exps))
+	weights := Max(signed, ZerosLike(signed))
+	mixed := Mul(multiply(weights, []int{3}, all, v, []int{position}, own), scale)
+	return withGradient(MulScalar(mixed, share), []*Node{query, key, value}, func(arriving *Node) []*Node {
+		arriving = Mul(MulScalar(arriving, share), scale)
+		scaled, along := ctx.operand(arriving), ReduceAndKeep(Mul(arriving, mixed), ReduceSum, -1)
+		toWeights := multiply(scaled, []int{3}, all, v, []int{size}, own) // [B,N,S,T]
+		toWeights = Where(GreaterThan(signed, ZerosLike(signed)), toWeights, ZerosLike(toWeights))
+		toScores := ctx.operand(Mul(Abs(ConvertDType(signed, dtypes.Float32)), Sub(toWeights, along)))
+		toQuery := multiply(toScores, []int{3}, all, k, []int{position}, own)
+		toKey := multiply(toScores, []int{2}, all, q, []int{position}, own)
+		toValue := multiply(weights, []int{2}, all, scaled, []int{2}, all)
+		gradients := []*Node{toQuery, toKey, toValue} // [B,N,S or T,D]
+		for i, x := range gradients {
+			gradients[i] = ConvertDType(TransposeAllAxes(x, 0, 2, 1, 3), query.DType())
+		}
+		return gradients
+	})
+}

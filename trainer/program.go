@@ -99,7 +99,7 @@ func (s *Step) update(state, gradients []*graph.Node, statistics *graph.Node, co
 	variables := make([]optimizer.Variable, n)
 	for i, w := range s.weights {
 		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i],
-			First: state[firstSlot*n+i], Second: state[secondSlot*n+i], Rate: 1}
+			First: state[firstSlot*n+i], Second: state[secondSlot*n+i], Rate: 1, Rows: model.EqualRows(gradients[i])}
 	}
 	losses := graph.ReduceAllSum(statistics)
 	variables, norm, finite = s.Optimizer.ApplyIfFinite(graph.ConvertDType(control.step, dtypes.Float32), control.rate, losses, variables)

@@ -49,7 +49,7 @@ func (b *bundle) join() {
 	}
 	b.joined = Variable{Name: b.of[0].Name, Rate: b.of[0].Rate,
 		Value:    part(func(p Variable) *Node { return p.Value }),
-		Gradient: part(func(p Variable) *Node { return p.Gradient }),
+		Gradient: joinGradients(b.of),
 		First:    part(func(p Variable) *Node { return p.First }),
 		Second:   part(func(p Variable) *Node { return p.Second })}
 }
@@ -68,4 +68,25 @@ func (b *bundle) split(joined Variable, all []Variable) {
 		all[b.at[i]] = Variable{Name: p.Name, Value: part(joined.Value), First: part(joined.First), Second: part(joined.Second), Rate: p.Rate}
 		begin = end
 	}
+}
+
+// joinGradients are the gradients of variables, one after the other. Those of which there are equal rows are joined with
+// all their rows, and cut out together.
+func joinGradients(of []Variable) *Node {
+	var flat, rows []*Node
+	cut := func() {
+		if rows != nil {
+			flat, rows = append(flat, Reshape(SliceAxis(Concatenate(rows, 1), 0, AxisElem(0)), -1)), nil
+		}
+	}
+	for _, p := range of {
+		if p.Rows != nil {
+			rows = append(rows, p.Rows)
+			continue
+		}
+		cut()
+		flat = append(flat, Reshape(p.Gradient, -1))
+	}
+	cut()
+	return Concatenate(flat, 0)
 }

@@ -32,6 +32,10 @@ type Variable struct {
 	Gradient      *Node
 	First, Second *Node   // Adam's moments
 	Rate          float64 // factor of the learning rate, for layer-wise decay; 1 elsewhere
+
+	// Rows is, for a vector [H], an array [R,H] of which each row is its gradient, where there is one: it may be used
+	// instead.
+	Rows *Node
 }
 
 // rule turns a parameter's clipped gradient into the step to subtract, before the learning rate, and the

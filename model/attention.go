@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -30,14 +31,23 @@ func (ctx *Context) attend(query, key, value, biasB11T *Node, e EncoderConfig, s
 	B, S := query.Shape().Dimensions[0], query.Shape().Dimensions[1]
 	heads := func(x *Node) *Node { return Reshape(x, B, S, e.Heads, e.HeadSize()) } // [B,S,N,D]
 	query, key, value = heads(MulScalar(query, 1/math.Sqrt(float64(e.HeadSize())))), heads(key), heads(value)
-	var mixed *Node // [B,N,S,D]
 	if ctx.rematerialize {
 		probs := ctx.dropout(softmax(ctx.scores(query, key, biasB11T)), e.AttentionDropout, site)
-		mixed = ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2})
-	} else {
-		mixed = ctx.mix(query, key, value, biasB11T, e.AttentionDropout, site)
+		return joinHeads(ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2}))
 	}
-	return Reshape(TransposeAllAxes(mixed, 0, 2, 1, 3), B, S, e.HiddenSize)
+	return ctx.mix(query, key, value, biasB11T, e.AttentionDropout, site)
+}
+
+// joinHeads puts the heads side by side: [B,N,S,D] to [B,S,H].
+func joinHeads(x *Node) *Node {
+	dims := x.Shape().Dimensions
+	return Reshape(TransposeAllAxes(x, 0, 2, 1, 3), dims[0], dims[2], dims[1]*dims[3])
+}
+
+// splitHeads undoes joinHeads for N heads.
+func splitHeads(x *Node, heads int) *Node {
+	dims := x.Shape().Dimensions
+	return TransposeAllAxes(Reshape(x, dims[0], dims[1], heads, dims[2]/heads), 0, 2, 1, 3)
 }
 
 // scores are the products of queries and keys [B,S,N,D], and the bias: [B,N,S,T].
@@ -45,7 +55,7 @@ func (ctx *Context) scores(query, key, biasB11T *Node) *Node {
 	return Add(ctx.product(query, []int{3}, []int{0, 2}, key, []int{3}, []int{0, 2}), biasB11T)
 }
 
-// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], with a gradient of its
+// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,S,H], with a gradient of its
 // own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
 // that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the head size
 // (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over scores.
@@ -62,10 +72,11 @@ func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site st
 	}
 	signed := OptimizationBarrier(ctx.operand(exps))
 	weights := Max(signed, ZerosLike(signed))
-	mixed := Mul(multiply(weights, []int{3}, all, v, []int{position}, own), scale)
-	return withGradient(MulScalar(mixed, share), []*Node{query, key, value}, func(arriving *Node) []*Node {
-		arriving = Mul(MulScalar(arriving, share), scale)
-		scaled, along := ctx.operand(arriving), ReduceAndKeep(Mul(arriving, mixed), ReduceSum, -1)
+	mixed := Mul(MulScalar(multiply(weights, []int{3}, all, v, []int{position}, own), share), scale) // [B,N,S,D]
+	mixed = ConvertDType(joinHeads(ctx.operand(mixed)), dtypes.Float32)
+	return withGradient(mixed, []*Node{query, key, value}, func(arriving *Node) []*Node {
+		along := Mul(ctx.sumHeads(Mul(arriving, mixed), query.Shape().Dim(2)), scale)
+		scaled := ctx.operand(Mul(MulScalar(splitHeads(arriving, query.Shape().Dim(2)), share), scale))
 		toWeights := multiply(scaled, []int{3}, all, v, []int{size}, own) // [B,N,S,T]
 		toWeights = Where(GreaterThan(signed, ZerosLike(signed)), toWeights, ZerosLike(toWeights))
 		toScores := ctx.operand(Mul(Abs(ConvertDType(signed, dtypes.Float32)), Sub(toWeights, along)))
@@ -78,4 +89,16 @@ func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site st
 		}
 		return gradients
 	})
+}
+
+// sumHeads sums x [B,S,H] over each head: [B,N,S,1]. Where products are bfloat16 it is one, as in spread.
+func (ctx *Context) sumHeads(x *Node, heads int) *Node {
+	if !ctx.recomputes() {
+		return ReduceAndKeep(splitHeads(x, heads), ReduceSum, -1)
+	}
+	width := x.Shape().Dim(-1)
+	shape := shapes.Make(dtypes.Int32, width, heads)
+	member := Equal(DivScalar(Iota(x.Graph(), shape, 0), width/heads), Iota(x.Graph(), shape, 1))
+	sums := multiply(ctx.operand(x), []int{2}, nil, ConvertDType(member, ctx.compute), []int{0}, nil)
+	return InsertAxes(TransposeAllAxes(sums, 0, 2, 1), -1)
 }

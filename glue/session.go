@@ -185,9 +185,12 @@ func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 		o.spans, o.noAnswerWeight = t.Spans, s.config.Squad.NoAnswerWeight
 	}
 	o.model.HiddenDropout, o.model.AttentionDropout = f.Dropout, f.Dropout
+	host := s.device.Platform == platform.CPU || s.device.Platform == platform.Go
+	if host {
+		o.optimizer = o.optimizer.StoringMoments()
+	}
 	if s.config.Run.DType == "bf16" {
-		o.compute = dtypes.BFloat16
-		o.emulateHalf = s.device.Platform == platform.CPU || s.device.Platform == platform.Go
+		o.compute, o.emulateHalf = dtypes.BFloat16, host
 	}
 	if s.classifiers[o] == nil {
 		s.classifiers[o] = newClassifier(s.device, o)

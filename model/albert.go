@@ -60,6 +60,6 @@ func (ctx *Context) albertLayer(x, biasB11T *Node, e EncoderConfig, layer, site 
 	mixed := ctx.attend(project("query"), project("key"), project("value"), biasB11T, e, site+"attention.")
 	a := ctx.dropout(ctx.linear(mixed, layer+"attention.dense"), e.HiddenDropout, site+"attention")
 	x = ctx.layerNorm(Add(x, a), layer+"attention.LayerNorm", e.LayerNormEpsilon)
-	f := ctx.linear(ctx.activate(ctx.linear(x, layer+"ffn"), e), layer+"ffn_output")
+	f := ctx.linear(ctx.activatedLinear(x, layer+"ffn", e), layer+"ffn_output")
 	return ctx.layerNorm(Add(x, ctx.dropout(f, e.HiddenDropout, site+"ffn")), layer+"full_layer_layer_norm", e.LayerNormEpsilon)
 }

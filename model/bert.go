@@ -40,7 +40,7 @@ func (bert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) 
 		layer := bertLayer(prefix, i)
 		a := ctx.attention(x, bias, e, layer+"attention.")
 		x = ctx.addNorm(x, a, e, layer+"attention.output.")
-		f := ctx.activate(ctx.linear(x, layer+"intermediate.dense"), e)
+		f := ctx.activatedLinear(x, layer+"intermediate.dense", e)
 		return ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")
 	})
 }

@@ -39,7 +39,7 @@ func mix(x *Node) *Node {
 
 // StepKey mixes the run's seed with the step number: both uint32 scalars.
 func StepKey(seed, step *Node) *Node {
-	return mix(Add(mix(AddScalar(seed, golden)), MulScalar(step, golden)))
+	return OptimizationBarrier(mix(Add(mix(AddScalar(seed, golden)), MulScalar(step, golden))))
 }
 
 // siteKey separates the uses of randomness within a step by their names.
@@ -67,6 +67,8 @@ func randomBits(key, firstRow *Node, site string, dims ...int) *Node {
 	}
 	row := mix(Add(key, MulScalar(number, golden)))
 	place := siteKey(key, site)
+	keys := OptimizationBarriers(row, mix(AddScalar(row, rowSalt)), place) // or every use computes its own
+	row, place = keys[0], keys[2]
 	x := row
 	for axis, stride := len(dims)-1, uint32(1); axis > 0; axis-- {
 		x = Add(x, MulScalar(Iota(g, shape, axis), stride))
@@ -74,7 +76,7 @@ func randomBits(key, firstRow *Node, site string, dims ...int) *Node {
 	}
 	x = BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(16)))
 	x = MulScalar(Add(x, place), mulA)
-	x = BitwiseXor(BitwiseXor(x, mix(AddScalar(place, rowSalt))), mix(AddScalar(row, rowSalt)))
+	x = BitwiseXor(BitwiseXor(x, place), keys[1])
 	x = BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(15)))
 	x = MulScalar(x, mulB)
 	return BitwiseXor(x, BitwiseShiftRightLogicalScalar(x, uint32(16)))

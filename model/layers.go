@@ -14,6 +14,13 @@ func (ctx *Context) linear(x *Node, name string) *Node {
 	return Add(y, ctx.spread(ctx.weight(name+".bias"), y.Rank()-1, y.Shape().Dimensions...))
 }
 
+// activatedLinear is the encoder's activation of linear. What arrives at its bias is made in a product's pass, behind the
+// activation's gradient, and summed there.
+func (ctx *Context) activatedLinear(x *Node, name string, e EncoderConfig) *Node {
+	y := ctx.linearNoBias(x, name)
+	return ctx.activate(Add(y, alongLast(ctx.weight(name+".bias"), y)), e)
+}
+
 // linearNoBias is x·Wᵀ over the last axis of x; W is [out, in].
 func (ctx *Context) linearNoBias(x *Node, name string) *Node {
 	return ctx.product(x, []int{x.Rank() - 1}, nil, ctx.weight(name+".weight"), []int{1}, nil)

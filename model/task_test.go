@@ -42,7 +42,7 @@ func TestRandomBits(t *testing.T) {
 			x := i + row
 			x ^= x >> 16
 			x = (x + site) * mulA
-			x ^= Mix32(site+rowSalt) ^ Mix32(row+rowSalt)
+			x ^= site ^ Mix32(row+rowSalt)
 			x ^= x >> 15
 			x *= mulB
 			x ^= x >> 16

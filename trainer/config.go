@@ -137,6 +137,9 @@ func (c *Config) stepOptions(on string) StepOptions {
 	o := StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
 		EmulateHalf: host, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate,
 		PerDispatch: c.Run.PerDispatch, ShardOptimizer: c.Run.ShardOptimizer}
+	if host {
+		o.Optimizer = o.Optimizer.StoringMoments()
+	}
 	if o.PerDispatch == 0 && !host {
 		o.PerDispatch = acceleratorDispatch
 	}

@@ -36,7 +36,7 @@ func (o StepOptions) Programs(shape BatchShape, devices int) ([]StepProgram, err
 	shape.B /= parts
 	trace := func(kind programKind, runs int) (StepProgram, error) {
 		spec := s.spec(programKey{kind, shape})
-		p, err := stablehlo.Trace(spec.Name, devices, spec.Inputs, spec.Build)
+		p, err := stablehlo.Trace(spec.Name, stablehlo.Options{Devices: devices, Places: true}, spec.Inputs, spec.Build)
 		return StepProgram{Program: p, Runs: runs}, err
 	}
 	if parts == 1 {

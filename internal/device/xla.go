@@ -20,6 +20,7 @@ type xla struct {
 	client *pjrt.Client
 	cache  *cache
 	key    []string // what every program compiled here depends on
+	places bool     // programs say where in the model their operations come from: for profiles of TPUs and GPUs
 	say    func(string)
 }
 
@@ -45,7 +46,7 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 		client.Close()
 		return nil, fmt.Errorf("%s: %w", chosen.Plugin.Path, err)
 	}
-	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress}
+	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress, places: chosen.Platform != platform.CPU}
 	e.key = []string{"elektron program 1", chosen.Plugin.Hash, client.PlatformVersion, e.own[0].Kind}
 	if chosen.Platform == platform.CPU {
 		e.key = append(e.key, processor())
@@ -80,7 +81,7 @@ func (e *xla) close() { e.client.Close() }
 
 // compile takes a program from the cache, or compiles it and puts it there.
 func (e *xla) compile(s Spec) (Program, error) {
-	traced, err := trace(s, len(e.ids))
+	traced, err := e.trace(s)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +118,12 @@ func (e *xla) executable(key, text string, options pjrt.CompileOptions) (*pjrt.L
 	return compiled, err
 }
 
-func trace(s Spec, devices int) (*stablehlo.Program, error) {
+func (e *xla) trace(s Spec) (*stablehlo.Program, error) {
+	o := stablehlo.Options{Devices: len(e.ids), Places: e.places}
 	if s.Steps > 0 {
-		return stablehlo.TraceLoop(s.Name, devices, s.Steps, s.Inputs, s.Build)
+		return stablehlo.TraceLoop(s.Name, o, s.Steps, s.Inputs, s.Build)
 	}
-	return stablehlo.Trace(s.Name, devices, s.Inputs, s.Build)
+	return stablehlo.Trace(s.Name, o, s.Inputs, s.Build)
 }
 
 // keep stores a compiled program. A plugin that cannot write its programs, or a full disk, costs the next start its

@@ -16,8 +16,8 @@ import (
 // are staged: the program takes them with a first axis that counts the steps; so are the outputs that no input is
 // aliased to, of which the rows of steps that were not run are 0. The program's last argument, of its own, is the number
 // of steps to run, an int32 named steps.
-func TraceLoop(name string, devices, steps int, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
-	step, err := Trace(name, devices, inputs, build)
+func TraceLoop(name string, o Options, steps int, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
+	step, err := Trace(name, o, inputs, build)
 	if err != nil {
 		return nil, err
 	}

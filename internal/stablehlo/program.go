@@ -19,7 +19,7 @@ type Program struct {
 	Devices int      `json:"devices"` // of the mesh that it is split over; 1 is not split
 	Inputs  []Input  `json:"inputs"`  // in the order of the arguments
 	Outputs []Output `json:"outputs"`
-	Text    string   `json:"-"` // StableHLO; places in the model stand in its locations
+	Text    string   `json:"-"` // StableHLO; places in the model stand in its locations, if there are any
 
 	body           string   // the statements alone
 	names, results []string // how they call the inputs, and the values that they end with
@@ -119,15 +119,23 @@ func typeName(t dtypes.DType) string {
 // Backward begins the places of what gradients are computed with.
 const Backward = "backward"
 
+// Options say what a program is traced for.
+type Options struct {
+	Devices int // that it is split over; 0 is 1
+	// Places writes to each operation where in the model it comes from, for those who read the program or a profile. They
+	// are most of the text, and plugins take their time to read it.
+	Places bool
+}
+
 // Trace runs build once on nodes for the inputs and writes down what it does. The program is the one for TPUs: what
 // go-xla does otherwise for CPUs and GPUs is left out. Inputs whose memory an output takes over must have its type and
 // shape. Panics of the builder become errors.
-func Trace(name string, devices int, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
-	p := &Program{Name: name, Devices: max(1, devices), Inputs: inputs}
+func Trace(name string, o Options, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
+	p := &Program{Name: name, Devices: max(1, o.Devices), Inputs: inputs}
 	if err := p.checkSplits(); err != nil {
 		return nil, err
 	}
-	err := fault.Catch("tracing "+name, func() error { return p.trace(build) })
+	err := fault.Catch("tracing "+name, func() error { return p.trace(o.Places, build) })
 	if err != nil {
 		return nil, err
 	}

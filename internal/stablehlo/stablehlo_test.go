@@ -31,7 +31,7 @@ func inputs() []Input {
 }
 
 func TestTrace(t *testing.T) {
-	p, err := Trace("descent", 4, inputs(), descend)
+	p, err := Trace("descent", Options{Devices: 4, Places: true}, inputs(), descend)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +62,17 @@ func TestTrace(t *testing.T) {
 	if p.Inputs[1].Bytes() != 16*8*4 || p.Outputs[1].Bytes() != 4 {
 		t.Errorf("inputs take %d bytes, outputs %d", p.Inputs[1].Bytes(), p.Outputs[1].Bytes())
 	}
-	again, err := Trace("descent", 4, inputs(), descend)
+	if !strings.Contains(p.Text, "loc(") {
+		t.Error("the text has no places")
+	}
+	if bare, err := Trace("descent", Options{Devices: 4}, inputs(), descend); err != nil || strings.Contains(bare.Text, "loc(") {
+		t.Errorf("without places the text still has some, or %v", err)
+	}
+	again, err := Trace("descent", Options{Devices: 4, Places: true}, inputs(), descend)
 	if err != nil || again.Text != p.Text {
 		t.Errorf("traced twice, the text differs: %v", err)
 	}
-	one, err := Trace("descent", 1, inputs(), descend)
+	one, err := Trace("descent", Options{Devices: 1, Places: true}, inputs(), descend)
 	if err != nil || strings.Contains(one.Text, "sdy.") {
 		t.Errorf("the program for one device is sharded: %v", err)
 	}
@@ -89,7 +95,7 @@ func TestTraceRefusals(t *testing.T) {
 	} {
 		list := inputs()
 		c.change(list)
-		if _, err := Trace("descent", c.devices, list, c.build); err == nil || fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+		if _, err := Trace("descent", Options{Devices: c.devices, Places: true}, list, c.build); err == nil || fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want kind %v and %q", c.name, err, c.kind, c.says)
 		}
 	}

@@ -20,14 +20,16 @@ import (
 )
 
 // trace builds the graph on a backend that has no device and takes the text out of it before it is compiled.
-func (p *Program) trace(build func([]*graph.Node) []*graph.Node) error {
+func (p *Program) trace(withPlaces bool, build func([]*graph.Node) []*graph.Node) error {
 	backend, err := newOffline()
 	if err != nil {
 		return err
 	}
 	g := graph.NewGraph(backend, p.Name)
-	g.SetTraced(true)
-	g.AttachState(gradientsKey{}, &gradients{})
+	if withPlaces {
+		g.SetTraced(true)
+		g.AttachState(gradientsKey{}, &gradients{})
+	}
 	parameters := make([]*graph.Node, len(p.Inputs))
 	for i, in := range p.Inputs {
 		parameters[i] = graph.Parameter(g, in.Name, shapes.Make(in.DType, in.Dims...))
@@ -42,9 +44,11 @@ func (p *Program) trace(build func([]*graph.Node) []*graph.Node) error {
 	if err := g.Compile(outputs...); err != nil {
 		return err
 	}
-	places, err := placesOf(g)
-	if err != nil {
-		return err
+	var places map[*gostablehlo.Value]string
+	if withPlaces {
+		if places, err = placesOf(g); err != nil {
+			return err
+		}
 	}
 	return p.write(backend.main, places)
 }

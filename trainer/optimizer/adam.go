@@ -10,19 +10,23 @@ import (
 // correction it is the official ELECTRA's optimizer.
 type adam struct{ Config }
 
-func (a adam) direction(p Variable, step *Node) (update, first, second *Node) {
+func (a adam) moments(p Variable) (first, second *Node) {
 	first = Add(MulScalar(p.First, a.Beta1), MulScalar(p.Gradient, 1-a.Beta1))
 	second = Add(MulScalar(p.Second, a.Beta2), MulScalar(Square(p.Gradient), 1-a.Beta2))
-	mean, square := first, second
+	return first, second
+}
+
+func (a adam) direction(p Variable, step *Node) *Node {
+	mean, square := p.First, p.Second
 	if a.BiasCorrection {
-		mean = Div(first, missingMass(a.Beta1, step))
-		square = Div(second, missingMass(a.Beta2, step))
+		mean = Div(mean, missingMass(a.Beta1, step))
+		square = Div(square, missingMass(a.Beta2, step))
 	}
-	update = Div(mean, AddScalar(Sqrt(square), a.Epsilon))
+	update := Div(mean, AddScalar(Sqrt(square), a.Epsilon))
 	if a.WeightDecay > 0 && Decayed(p.Name) {
 		update = Add(update, MulScalar(p.Value, a.WeightDecay))
 	}
-	return update, first, second
+	return update
 }
 
 // missingMass is 1 − βᵗ for the t-th update, t = step + 1: by expm1 of t·ln β, exact where βᵗ is close to 1.

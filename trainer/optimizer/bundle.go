@@ -56,6 +56,10 @@ func (b *bundle) join() {
 
 // split puts the new values of the bundle's variables where these are in the list of all.
 func (b *bundle) split(joined Variable, all []Variable) {
+	if len(b.of) > 1 { // or every part is an update of its own
+		whole := OptimizationBarriers(joined.Value, joined.First, joined.Second)
+		joined.Value, joined.First, joined.Second = whole[0], whole[1], whole[2]
+	}
 	begin := 0
 	for i, p := range b.of {
 		dims, end := p.Value.Shape().Dimensions, begin+p.Value.Shape().Size()

@@ -8,19 +8,19 @@ import (
 // by the same fraction of its length (You et al., 2020, algorithm 2, without a bound on the ratio).
 type lamb struct{ adam }
 
-func (l lamb) direction(p Variable, step *Node) (update, first, second *Node) {
-	update, first, second = l.adam.direction(p, step)
+func (l lamb) direction(p Variable, step *Node) *Node {
+	update := l.adam.direction(p, step)
 	if l.AdaptAll || Decayed(p.Name) {
 		update = Mul(update, trustRatio(p.Value, update))
 	}
-	return update, first, second
+	return update
 }
 
-// trustRatio is 1 where either norm is zero.
+// trustRatio is ‖value‖/‖update‖, and 1 where either norm is zero.
 func trustRatio(value, update *Node) *Node {
 	g := value.Graph()
-	length, step := L2Norm(value), L2Norm(update)
+	length, step := ReduceAllSum(Square(value)), ReduceAllSum(Square(update))
 	one, zero := ScalarOne(g, value.DType()), ScalarZero(g, value.DType())
 	usable := And(GreaterThan(length, zero), GreaterThan(step, zero))
-	return Where(usable, Div(length, Where(usable, step, one)), one)
+	return Where(usable, Sqrt(Div(length, Where(usable, step, one))), one)
 }

@@ -23,6 +23,15 @@ type Config struct {
 	ClipNorm       float64 `yaml:"clip_norm" doc:"largest global norm of the gradient; 0 does not clip"`
 	BiasCorrection bool    `yaml:"bias_correction" doc:"correct the moments' start at zero (the official ELECTRA's Adam does not)"`
 	AdaptAll       bool    `yaml:"adapt_all" doc:"LAMB: trust ratio for biases and LayerNorm too"`
+
+	storesMoments bool
+}
+
+// StoringMoments makes updates read the new moments where they are stored, for XLA's CPU compiler: it computes them anew
+// for every reader else, and copies the old ones, which the new ones are written over. On a TPU the readers are one pass.
+func (c Config) StoringMoments() Config {
+	c.storesMoments = true
+	return c
 }
 
 // Variable is one trained array in the graph, all float32 and of one shape.
@@ -38,10 +47,11 @@ type Variable struct {
 	Rows *Node
 }
 
-// rule turns a parameter's clipped gradient into the step to subtract, before the learning rate, and the
-// new moments. step counts from 0 and is a float32 scalar.
+// rule makes of a parameter's clipped gradient its new moments, and of a parameter with these the step to subtract, before
+// the learning rate. step counts from 0 and is a float32 scalar.
 type rule interface {
-	direction(p Variable, step *Node) (update, first, second *Node)
+	moments(p Variable) (first, second *Node)
+	direction(p Variable, step *Node) *Node
 }
 
 // Validate reports what is wrong with the configuration, as an error of kind fault.Usage.
@@ -74,7 +84,7 @@ func (c Config) Apply(step, learningRate *Node, params []Variable) (updated []Va
 func (c Config) ApplyIfFinite(step, learningRate, also *Node, params []Variable) (updated []Variable, gradNorm, finite *Node) {
 	bundles := c.bundles(params)
 	gradNorm = globalNorm(bundles)
-	finite = And(IsFinite(gradNorm), IsFinite(also))
+	finite = OptimizationBarrier(And(IsFinite(gradNorm), IsFinite(also))) // or every update has sums of its own
 	return c.update(step, learningRate, gradNorm, finite, bundles), gradNorm, finite
 }
 
@@ -89,18 +99,36 @@ func (c Config) update(step, learningRate, gradNorm, finite *Node, bundles []bun
 	for _, b := range bundles {
 		p := b.joined
 		p.Gradient = c.clip(p.Gradient, gradNorm)
-		direction, first, second := rule.direction(p, step)
+		first, second := rule.moments(p)
+		p, first, second = c.withMoments(p, first, second, finite)
 		rate := learningRate
 		if p.Rate != 1 {
 			rate = MulScalar(rate, p.Rate)
 		}
-		value := Sub(p.Value, Mul(direction, rate))
-		if finite != nil {
-			value, first, second = Where(finite, value, p.Value), Where(finite, first, p.First), Where(finite, second, p.Second)
-		}
-		b.split(Variable{Value: value, First: first, Second: second}, updated)
+		value := Sub(p.Value, Mul(rule.direction(p, step), rate))
+		b.split(Variable{Value: keptUnless(finite, value, p.Value), First: first, Second: second}, updated)
 	}
 	return updated
+}
+
+// withMoments is the parameter with its new moments, for what follows from them, and the moments to keep.
+func (c Config) withMoments(p Variable, first, second, finite *Node) (with Variable, keptFirst, keptSecond *Node) {
+	keptFirst, keptSecond = keptUnless(finite, first, p.First), keptUnless(finite, second, p.Second)
+	p.First, p.Second = first, second
+	if c.storesMoments {
+		stored := OptimizationBarriers(keptFirst, keptSecond)
+		keptFirst, keptSecond = stored[0], stored[1]
+		p.First, p.Second = keptFirst, keptSecond
+	}
+	return p, keptFirst, keptSecond
+}
+
+// keptUnless is a new value where finite, a boolean scalar, is true, else the old one; a nil finite is true.
+func keptUnless(finite, value, old *Node) *Node {
+	if finite == nil {
+		return value
+	}
+	return Where(finite, value, old)
 }
 
 func (c Config) rule() rule {

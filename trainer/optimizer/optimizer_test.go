@@ -55,6 +55,9 @@ func runCase(t *testing.T, device *device.Device, g *golden, index int) {
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	if device.Platform == platform.CPU {
+		config = config.StoringMoments()
+	}
 	names := make([]string, 0, len(g.Shapes))
 	for name := range g.Shapes {
 		names = append(names, name)

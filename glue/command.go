@@ -29,7 +29,7 @@ var namedFlags = []struct {
 	{&cli.StringFlag{Name: "loss", Usage: "of a batch: mean, or sum as in the published code"}, "finetune.loss"},
 	{&cli.StringFlag{Name: "max-seq-len", Usage: "tokens of an example; longer ones are cut"}, "finetune.max_seq_len"},
 	{&cli.StringFlag{Name: "batch-size", Usage: "examples of a step"}, "finetune.batch_size"},
-	{&cli.StringFlag{Name: "dtype", Usage: "type of matrix products: f32 or bf16"}, "run.dtype"},
+	{&cli.StringFlag{Name: "dtype", Usage: "type of matrix products: auto (bf16 on TPU and GPU, f32 elsewhere), f32 or bf16"}, "run.dtype"},
 	{&cli.StringFlag{Name: "platform", Usage: "device: auto, cpu, gpu, tpu or go (pure Go, no plugin)"}, "run.platform"},
 	{&cli.StringFlag{Name: "plugin", Usage: "path of a PJRT plugin to use instead of the pinned one"}, "run.plugin"},
 	{&cli.BoolFlag{Name: "offline", Usage: "never touch the network"}, "run.offline"},

@@ -53,7 +53,7 @@ type RunConfig struct {
 	Seed        int64    `yaml:"seed" doc:"seed of the first run: of head, data order and dropout"`
 	Sweep       bool     `yaml:"sweep" doc:"search learning rate and epochs by dev score first"`
 	Ensemble    int      `yaml:"ensemble" doc:"best runs by dev score whose mean output predicts the test set"`
-	DType       string   `yaml:"dtype" doc:"type of matrix products; weights and sums are float32" oneof:"f32,bf16"`
+	DType       string   `yaml:"dtype" doc:"type of matrix products; weights and sums are float32; auto is bf16 on TPU and GPU, f32 elsewhere" oneof:"auto,f32,bf16"`
 	Platform    string   `yaml:"platform" doc:"device" oneof:"auto,cpu,gpu,tpu,go"`
 	Plugin      string   `yaml:"plugin" doc:"path of a PJRT plugin to use instead of the pinned one"`
 	Offline     bool     `yaml:"offline" doc:"never touch the network"`
@@ -76,7 +76,7 @@ func Defaults() Config {
 		Squad: defaultSquad,
 		Optim: optimizer.Config{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, ClipNorm: 1},
 		Sweep: SweepConfig{Seeds: 1},
-		Run:   RunConfig{Seeds: 1, Seed: 1, Ensemble: 1, DType: "f32", Platform: platform.Auto, Out: "glue-results"},
+		Run:   RunConfig{Seeds: 1, Seed: 1, Ensemble: 1, DType: platform.AutoDType, Platform: platform.Auto, Out: "glue-results"},
 	}
 }
 

@@ -120,7 +120,7 @@ func (r *runs) score(found *record) float64 {
 func (r *runs) settings(p point) map[string]string {
 	values := r.recipe(p)
 	maps.Copy(values, map[string]string{
-		"the start": r.start.name, "the model": fmt.Sprintf("%+v", r.encoder), "run.dtype": r.config.Run.DType,
+		"the start": r.start.name, "the model": fmt.Sprintf("%+v", r.encoder), "run.dtype": r.dtype(),
 		"the vocabulary": r.model.Vocabulary.Hash(), "how text is normalised": fmt.Sprintf("%+v", r.model.Text),
 		"the training data": r.data.hash, "the dev set": r.data.dev[0].hash, "the lengths of batches": fmt.Sprint(r.data.lengths),
 		"the seed": strconv.FormatInt(p.seed, 10)})

@@ -177,6 +177,9 @@ func (s *session) carryOver(ctx context.Context) error {
 	return nil
 }
 
+// dtype is the type of matrix products: f32 or bf16.
+func (s *session) dtype() string { return platform.DType(s.config.Run.DType, s.device.Platform) }
+
 // classifier gives the programs for a recipe, the same for all tasks that agree in what is compiled.
 func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 	o := programOptions{model: s.encoder, optimizer: s.config.Optim, outputs: t.Outputs(), regression: t.Regression(), sum: f.Loss == lossSum,
@@ -189,7 +192,7 @@ func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 	if host {
 		o.optimizer = o.optimizer.StoringMoments()
 	}
-	if s.config.Run.DType == "bf16" {
+	if s.dtype() == "bf16" {
 		o.compute, o.emulateHalf = dtypes.BFloat16, host
 	}
 	if s.classifiers[o] == nil {

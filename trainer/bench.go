@@ -55,7 +55,7 @@ func Bench(ctx context.Context, c *Config) (*BenchResult, error) {
 	batch := randomBatch(c)
 	times := make([]float64, 0, c.Run.Steps)
 	result := &BenchResult{Platform: device.Platform, Device: device.Description, Devices: device.Count, Preset: c.Preset,
-		BatchSize: c.Data.BatchSize, SeqLen: c.Data.SeqLen, DType: c.Run.DType, Optimizer: c.Optim.Name,
+		BatchSize: c.Data.BatchSize, SeqLen: c.Data.SeqLen, DType: c.dtypeOn(device.Platform), Optimizer: c.Optim.Name,
 		Params: c.Model.ParameterCount(), FLOPs: stepFLOPs(c, &c.Model)}
 	for t := range c.Run.Steps + 1 {
 		began := time.Now()

@@ -33,7 +33,7 @@ var namedFlags = []struct {
 	{&cli.StringFlag{Name: "batch-size", Usage: "examples of a step, over all devices"}, "data.batch_size"},
 	{&cli.StringFlag{Name: "seq-len", Usage: "tokens of an example, 8 to 512"}, "data.seq_len"},
 	{&cli.StringFlag{Name: "seed", Usage: "of weights, data order, masks, dropout and sampling"}, "run.seed"},
-	{&cli.StringFlag{Name: "dtype", Usage: "type of matrix products: f32 or bf16"}, "run.dtype"},
+	{&cli.StringFlag{Name: "dtype", Usage: "type of matrix products: auto (bf16 on TPU and GPU, f32 elsewhere), f32 or bf16"}, "run.dtype"},
 	{&cli.StringFlag{Name: "optimizer", Usage: "lamb or adam"}, "optim.name"},
 	{&cli.StringFlag{Name: "encoder", Usage: "encoder architecture: " + strings.Join(model.EncoderNames(), ", ")}, "model.encoder"},
 	{&cli.BoolFlag{Name: "remat", Usage: "compute layers again for the gradient instead of keeping them: less memory, a third more work"}, "run.remat"},

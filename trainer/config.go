@@ -56,7 +56,7 @@ type OptimConfig struct {
 type RunConfig struct {
 	Steps           int64  `yaml:"steps" doc:"training steps in all"`
 	Seed            int64  `yaml:"seed" doc:"of weights, data order, masks, dropout and sampling"`
-	DType           string `yaml:"dtype" doc:"type of matrix products; weights and sums are float32" oneof:"f32,bf16"`
+	DType           string `yaml:"dtype" doc:"type of matrix products; weights and sums are float32; auto is bf16 on TPU and GPU, f32 elsewhere" oneof:"auto,f32,bf16"`
 	Remat           bool   `yaml:"remat" doc:"keep only the layers' inputs for the gradient and compute the rest again: less memory, a third more work"`
 	Accumulate      int    `yaml:"accumulate" doc:"parts that a batch is computed in, one after the other: less memory, the same step"`
 	Platform        string `yaml:"platform" doc:"device" oneof:"auto,cpu,gpu,tpu,go"`
@@ -134,7 +134,7 @@ func (c *Config) discriminatorWeight(t int64) float64 {
 // stepOptions is what the step is built from on a platform.
 func (c *Config) stepOptions(on string) StepOptions {
 	host := on == platform.CPU || on == platform.Go
-	o := StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.Run.DType),
+	o := StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.dtypeOn(on)),
 		EmulateHalf: host, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate,
 		PerDispatch: c.Run.PerDispatch, ShardOptimizer: c.Run.ShardOptimizer}
 	if host {
@@ -145,6 +145,9 @@ func (c *Config) stepOptions(on string) StepOptions {
 	}
 	return o
 }
+
+// dtypeOn is the type of matrix products on a platform: f32 or bf16.
+func (c *Config) dtypeOn(on string) string { return platform.DType(c.Run.DType, on) }
 
 // acceleratorDispatch is how many steps a TPU or GPU is given at once: the host's part of a dispatch, some tenths of a
 // millisecond, counts little then, and a signal waits for few steps.

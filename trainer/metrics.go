@@ -103,7 +103,7 @@ func (r *run) facts() []track.Fact {
 		{Name: "data", Value: fmt.Sprintf("%s, %s tokens, %d examples of %d", r.source(), millions(int(data.Tokens())), data.Examples(), data.Options().SeqLen)},
 	}
 	phases := c.phases()
-	facts = append(facts, track.Fact{Name: "training", Value: fmt.Sprintf("%s, %v, %s, seed %d (from recipe %s)", c.Optim.Name, &phases[0], c.Run.DType, c.Run.Seed, c.Recipe)})
+	facts = append(facts, track.Fact{Name: "training", Value: fmt.Sprintf("%s, %v, %s, seed %d (from recipe %s)", c.Optim.Name, &phases[0], c.dtypeOn(r.device.Platform), c.Run.Seed, c.Recipe)})
 	for _, p := range phases[1:] {
 		facts = append(facts, track.Fact{Name: "phase 2", Value: p.String()})
 	}

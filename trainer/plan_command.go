@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"elektron/internal/fault"
+	"elektron/internal/platform"
 )
 
 // PlanCommand is `elektron plan`.
@@ -23,7 +24,7 @@ Nothing is downloaded, read or written but a --vocab file, whose size counts. Ex
 With --topology the training step is compiled for that TPU, ahead of time and without one (a minute or several; the
 compiler, 205 MB, is fetched once): whether it fits and which batch does, cycles, time, tokens a second, MFU, the
 costliest operations. Known: ` + knownTopologies + `.
-   elektron plan --preset small --batch-size 128 --dtype bf16 --topology v5e:2x2`,
+   elektron plan --preset small --batch-size 128 --topology v5e:2x2`,
 		Flags: append(configFlags(),
 			&cli.Float64Flag{Name: "tokens-per-s", Usage: "speed: tokens a second over all devices"},
 			&cli.Float64Flag{Name: "mfu", Usage: "speed: share of the devices' peak that useful FLOPs take, 0 to 1"},
@@ -43,6 +44,9 @@ func runPlan(c *cli.Context) error {
 	config, _, err := configure(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("topology") {
+		config.Run.Platform = platform.TPU
 	}
 	p, err := MakePlan(config, Speed{TokensPerS: c.Float64("tokens-per-s"), MFU: c.Float64("mfu"), PeakFLOPs: 1e12 * c.Float64("peak-tflops")})
 	if err != nil {

@@ -32,7 +32,7 @@ func planMemory(c *Config, m *model.Config, p *phase) PlanMemory {
 	if p.parts > 1 {
 		memory.Gradients *= 2
 	}
-	operand := int64(computeType(c.Run.DType).Size())
+	operand := int64(computeType(c.dtypeOn(c.Run.Platform)).Size())
 	rows := int64(b.BatchSize / p.parts)
 	memory.Activations = rows * activations(m, int64(b.SeqLen), int64(slots), operand, false)
 	memory.ActivationsRemat = rows * activations(m, int64(b.SeqLen), int64(slots), operand, true)

@@ -45,7 +45,7 @@ var smallPlan = sync.OnceValues(func() (*planned, error) {
 	}
 	defer os.RemoveAll(folder)
 	program, compiled := filepath.Join(folder, "step.mlir"), filepath.Join(folder, "step.hlo")
-	args := "plan --preset tiny --set model.layers=1 --set model.vocab_size=2048 --seq-len 32 --dtype bf16 --topology v5e:2x2 --json --offline"
+	args := "plan --preset tiny --set model.layers=1 --set model.vocab_size=2048 --seq-len 32 --topology v5e:2x2 --json --offline"
 	out, err := commandLine(append(strings.Fields(args), "--batch-size", fmt.Sprint(plannedBatch), "--program", program, "--hlo", compiled)...)
 	if err != nil {
 		return nil, err
@@ -125,6 +125,39 @@ func TestTPULint(t *testing.T) {
 	others := int64(5*tile + list + controlInputs*list)
 	if h := p.plan.HBM; *h.Aliased < slots*floatBytes*int64(p.plan.Params.Total) || *h.Arguments-*h.Aliased > others {
 		t.Errorf("of %d bytes of arguments %d are aliased; all but %d should be", *h.Arguments, *h.Aliased, others)
+	}
+}
+
+// TestTPULintOfLoops holds the program that TPUs run by default, steps in a loop on the devices, to the same: its state is
+// aliased through the loop, and its rounds are counted on the device.
+func TestTPULintOfLoops(t *testing.T) {
+	requireCompiler(t)
+	c := must.M1(Preset("tiny"))
+	compiler := must.M1(newTopologyCompiler(t.Context(), &c, TopologyOptions{Name: "v5e:2x2", Progress: func(string) {}}))
+	defer compiler.topology.Close()
+	o := smallStep(1)
+	s := &Step{StepOptions: o, weights: o.Model.Weights(), count: compiler.devices()}
+	spec := s.spec(programKey{loopProgram, smallBatch})
+	if spec.Steps != acceleratorDispatch {
+		t.Fatalf("a TPU is given %d steps at once by default, want %d", spec.Steps, acceleratorDispatch)
+	}
+	program := must.M1(stablehlo.TraceLoop(spec.Name, stablehlo.Options{Devices: s.count}, spec.Steps, spec.Inputs, spec.Build))
+	step := &compiledStep{}
+	must.M(compiler.add(step, StepProgram{Program: program, Runs: 1}))
+	for _, problem := range lintTPU(step.modules[0], smallBatch.B/s.count*smallBatch.K*o.Model.VocabSize) {
+		t.Error(problem)
+	}
+	if state := int64(slots * floatBytes * o.Model.ParameterCount()); step.memory.Aliased < state {
+		t.Errorf("%d bytes are aliased, the state has %d", step.memory.Aliased, state)
+	}
+	loops := 0
+	for _, cost := range step.costs {
+		if cost.Opcode == "while" && strings.Contains(cost.Shape.String(), fmt.Sprintf("f32[%d,64]", o.Model.VocabSize)) {
+			loops++
+		}
+	}
+	if loops != 1 {
+		t.Errorf("%d loops carry the word table, want one", loops)
 	}
 }
 

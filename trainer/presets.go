@@ -22,7 +22,7 @@ func defaults() Config {
 		Data:   DataConfig{VocabSize: dataset.DefaultVocabularySize, MaskProb: 0.15, ValidShare: 0.02, TextField: "text"},
 		Optim: OptimConfig{WarmupSteps: -1, Schedule: scheduleProduct, DecayPower: 1, Config: optimizer.Config{
 			Name: "lamb", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, WeightDecay: 0.01, ClipNorm: 1, BiasCorrection: true}},
-		Run: RunConfig{Seed: 1, DType: "f32", Platform: platform.Auto, Out: "run", Resume: "auto", Keep: 3, Accumulate: 1},
+		Run: RunConfig{Seed: 1, DType: platform.AutoDType, Platform: platform.Auto, Out: "run", Resume: "auto", Keep: 3, Accumulate: 1},
 	}
 }
 

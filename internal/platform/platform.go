@@ -97,3 +97,18 @@ func platformOfName(name string) string {
 	}
 	return ""
 }
+
+// AutoDType leaves the type of matrix products to the platform.
+const AutoDType = "auto"
+
+// DType is the type of matrix products that a configuration asks for, on a platform: f32 or bf16. AutoDType is bf16 where
+// matrix units take it, on TPU and GPU.
+func DType(configured, on string) string {
+	if configured != AutoDType {
+		return configured
+	}
+	if on == TPU || on == GPU {
+		return "bf16"
+	}
+	return "f32"
+}

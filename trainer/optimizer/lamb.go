@@ -11,7 +11,7 @@ type lamb struct{ adam }
 func (l lamb) direction(p Variable, step *Node) *Node {
 	update := l.adam.direction(p, step)
 	if l.AdaptAll || Decayed(p.Name) {
-		update = Mul(update, trustRatio(p.Value, update))
+		update = Mul(OptimizationBarrier(update), trustRatio(p.Value, update))
 	}
 	return update
 }

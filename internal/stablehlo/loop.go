@@ -17,7 +17,7 @@ import (
 // aliased to, of which the rows of steps that were not run are 0. The program's last argument, of its own, is the number
 // of steps to run, an int32 named steps.
 func TraceLoop(name string, o Options, steps int, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
-	step, err := Trace(name, o, inputs, build)
+	step, err := o.trace(name, true, inputs, build)
 	if err != nil {
 		return nil, err
 	}

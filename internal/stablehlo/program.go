@@ -21,6 +21,7 @@ type Program struct {
 	Outputs []Output `json:"outputs"`
 	Text    string   `json:"-"` // StableHLO; places in the model stand in its locations, if there are any
 
+	// Where a loop is to be written around it:
 	body           string   // the statements alone
 	names, results []string // how they call the inputs, and the values that they end with
 }
@@ -131,11 +132,16 @@ type Options struct {
 // go-xla does otherwise for CPUs and GPUs is left out. Inputs whose memory an output takes over must have its type and
 // shape. Panics of the builder become errors.
 func Trace(name string, o Options, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
+	return o.trace(name, false, inputs, build)
+}
+
+// trace is Trace; withBody also takes out what a loop is written around.
+func (o Options) trace(name string, withBody bool, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
 	p := &Program{Name: name, Devices: max(1, o.Devices), Inputs: inputs}
 	if err := p.checkSplits(); err != nil {
 		return nil, err
 	}
-	err := fault.Catch("tracing "+name, func() error { return p.trace(o.Places, build) })
+	err := fault.Catch("tracing "+name, func() error { return p.trace(o.Places, withBody, build) })
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // trace builds the graph on a backend that has no device and takes the text out of it before it is compiled.
-func (p *Program) trace(withPlaces bool, build func([]*graph.Node) []*graph.Node) error {
+func (p *Program) trace(withPlaces, withBody bool, build func([]*graph.Node) []*graph.Node) error {
 	backend, err := newOffline()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (p *Program) trace(withPlaces bool, build func([]*graph.Node) []*graph.Node
 			return err
 		}
 	}
-	return p.write(backend.main, places)
+	return p.write(backend.main, places, withBody)
 }
 
 // offline is go-xla's backend without plugin and client: its builder works, its devices do not.
@@ -123,7 +123,7 @@ func (a attribute) ToStableHLO() string { return string(a) }
 
 // write adds what GoMLX has no words for (aliases, shardings of state and batch) and writes the text, with each
 // operation's place as its location.
-func (p *Program) write(main *gostablehlo.Function, places map[*gostablehlo.Value]string) error {
+func (p *Program) write(main *gostablehlo.Function, places map[*gostablehlo.Value]string, withBody bool) error {
 	if p.Devices > 1 {
 		mesh, err := shardy.NewDeviceMesh("mesh", []int{p.Devices}, []string{meshAxis})
 		if err != nil {
@@ -143,6 +143,10 @@ func (p *Program) write(main *gostablehlo.Function, places map[*gostablehlo.Valu
 	text, err := main.Builder.Build()
 	if err != nil {
 		return err
+	}
+	if places == nil && !withBody {
+		p.Text = string(text)
+		return nil
 	}
 	located, starts, err := locate(text, main.Statements, places)
 	if err != nil {

@@ -53,7 +53,7 @@ func (c *Config) Forward(ctx *Context, in Batch) Output {
 	keep := keepMask(in.Lengths, S)
 	slots := slotMask(in.MaskedPositions, in.MaskedWeights, S)
 	gen := c.generate(ctx, in, keep, slots)
-	out := Output{GeneratorHidden: gen.hidden, GeneratorLogits: TransposeAllAxes(gen.logits, 1, 0), MLMLoss: gen.loss, Loss: MulScalar(gen.loss, c.GeneratorWeight)}
+	out := Output{GeneratorHidden: gen.hidden, GeneratorLogits: c.ofVocabulary(gen.logits), MLMLoss: gen.loss, Loss: MulScalar(gen.loss, c.GeneratorWeight)}
 	out.SampledIDs = in.SampledIDs
 	if out.SampledIDs == nil {
 		out.SampledIDs = c.sample(ctx, gen, in.MaskedPositions.Shape().Dimensions)
@@ -105,7 +105,7 @@ func (c *Config) labels(original, replaced, slots *Node) *Node {
 // generated is the generator's half of a step. Rows of M are the slots, row by row.
 type generated struct {
 	hidden *Node // [B,S,Hg]
-	logits *Node // [V,M] float32
+	logits *Node // [R,M] float32: see vocabularyLogits
 	labels *Node // [M]: the original tokens
 	losses *Node // [M]: negative log-likelihood of the originals
 	loss   *Node // their weighted mean

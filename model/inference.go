@@ -35,5 +35,5 @@ func (c *Config) Fill(ctx *Context, in Text, positions *Node) *Node {
 	slots := slotMask(positions, OnesLike(positions), in.IDs.Shape().Dimensions[1])
 	B, K := positions.Shape().Dimensions[0], positions.Shape().Dimensions[1]
 	transformed := c.generatorTransform(ctx, Reshape(ctx.gatherAt(hidden, slots), B*K, t.HiddenSize))
-	return Reshape(TransposeAllAxes(c.vocabularyLogits(ctx, transformed), 1, 0), B, K, c.VocabSize)
+	return Reshape(c.ofVocabulary(c.vocabularyLogits(ctx, transformed)), B, K, c.VocabSize)
 }

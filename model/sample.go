@@ -38,17 +38,18 @@ func (c *Config) adjusts() bool {
 func (c *Config) adjusted(gen generated) scores {
 	all := func(after ...*Node) *Node {
 		logits := gen.distribution.all(after...)
+		g, class := logits.Graph(), Iota(logits.Graph(), shapes.Make(dtypes.Int32, logits.Shape().Dimensions...), 0)
+		never := Scalar(g, dtypes.Float32, never)
 		switch c.Sampling {
 		case SamplingUniform:
-			logits = ZerosLike(logits)
+			logits = Where(LessThan(class, Scalar(g, dtypes.Int32, gen.distribution.classes)), ZerosLike(logits), never)
 		case SamplingMultinomial:
 			logits = MulScalar(logits, 1/c.Temperature)
 		}
 		if !c.DisallowCorrect {
 			return logits
 		}
-		class := Iota(logits.Graph(), shapes.Make(dtypes.Int32, logits.Shape().Dimensions...), 0)
-		return Where(Equal(class, InsertAxes(gen.labels, 0)), Scalar(logits.Graph(), dtypes.Float32, never), logits)
+		return Where(Equal(class, InsertAxes(gen.labels, 0)), never, logits)
 	}
-	return scores{all, func(after ...*Node) []*Node { return inBlocks(all(after...)) }}
+	return newScores(gen.distribution.classes, all)
 }

@@ -1,8 +1,10 @@
-// Axes: M rows (masked slots of the batch), E embedding, V vocabulary, P blocks of the vocabulary, W width of a block.
+// Axes: M rows (masked slots of the batch), E embedding, V vocabulary, P blocks of the vocabulary, W width of a block, R = P·W
+// rows of whole blocks, V or a few more.
 package model
 
 import (
-	"github.com/gomlx/compute"
+	"slices"
+
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -19,61 +21,76 @@ const blockWidth = 128
 // never is the logit of what cannot be drawn.
 const never = -1e9
 
-// vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [V,M].
+// wholeBlocks fills the last block of x [V,…] up with a value: [R,…]. To cut blocks out of a table that does not end with
+// one is a copy of all of it.
+func wholeBlocks(x *Node, value float64) *Node {
+	dims := slices.Clone(x.Shape().Dimensions)
+	rest := dims[0] % blockWidth
+	if rest == 0 {
+		return x
+	}
+	dims[0] = blockWidth - rest
+	return Concatenate([]*Node{x, BroadcastToDims(Scalar(x.Graph(), x.DType(), value), dims...)}, 0)
+}
+
+// vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [R,M]. Logits behind the vocabulary are
+// never.
 func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
 	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
-		return ctx.product(table, []int{1}, nil, transformed, []int{1}, nil)
+		return ctx.product(wholeBlocks(table, 0), []int{1}, nil, transformed, []int{1}, nil)
 	})
-	return Add(logits, ctx.spread(ctx.weight(nameGeneratorBias), 0, logits.Shape().Dimensions...))
+	return Add(logits, ctx.spread(wholeBlocks(ctx.weight(nameGeneratorBias), never), 0, logits.Shape().Dimensions...))
+}
+
+// blockLogits are vocabularyLogits by block, from a product of blocks: [P,W,M], without a gradient.
+func (c *Config) blockLogits(ctx *Context, transformed *Node) *Node {
+	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
+		return ctx.product(inBlocks(StopGradient(wholeBlocks(table, 0))), []int{2}, nil, transformed, []int{1}, nil)
+	})
+	bias := StopGradient(wholeBlocks(ctx.weight(nameGeneratorBias), never))
+	return Add(logits, inBlocks(InsertAxes(bias, -1)))
+}
+
+// ofVocabulary leaves out what is behind the vocabulary, and gives a row to each slot: [R,M] to [M,V].
+func (c *Config) ofVocabulary(logits *Node) *Node {
+	return TransposeAllAxes(SliceAxis(logits, 0, AxisRange(0, c.VocabSize)), 1, 0)
 }
 
 // scores are logits without a gradient. Each call may compute them anew, after the nodes given.
 type scores struct {
-	all    func(after ...*Node) *Node // [V,M]
-	blocks func(after ...*Node) []*Node
+	classes int                        // V
+	all     func(after ...*Node) *Node // [R,M]
+	blocks  func(after ...*Node) *Node // [P,W,M]
+}
+
+// newScores are scores whose blocks are cut out of all of them.
+func newScores(classes int, all func(after ...*Node) *Node) scores {
+	return scores{classes, all, func(after ...*Node) *Node { return inBlocks(all(after...)) }}
+}
+
+// inBlocks splits the first axis of x [R,·] into blocks: [P,W,·].
+func inBlocks(x *Node) *Node {
+	dims := x.Shape().Dimensions
+	return Reshape(x, dims[0]/blockWidth, blockWidth, dims[1])
 }
 
 // scoresOf gives logits [V,M].
 func scoresOf(logits *Node) scores {
-	logits = StopGradient(logits)
-	blocks := inBlocks(logits)
-	return scores{func(...*Node) *Node { return logits }, func(...*Node) []*Node { return blocks }}
+	all := StopGradient(wholeBlocks(logits, never))
+	return newScores(logits.Shape().Dimensions[0], func(...*Node) *Node { return all })
 }
 
 // vocabularyScores are vocabularyLogits: those given, where they are at hand.
 func (c *Config) vocabularyScores(ctx *Context, transformed, logits *Node) scores {
 	if !ctx.recomputes() {
-		return scoresOf(logits)
+		return newScores(c.VocabSize, func(...*Node) *Node { return StopGradient(logits) })
 	}
-	transformed = StopGradient(transformed)
-	table := c.generator().lookup(ctx, nameWord, func(table *Node) *Node { return StopGradient(table) })
-	rows, biases := inBlocks(table), inBlocks(InsertAxes(StopGradient(ctx.weight(nameGeneratorBias)), -1))
-	blocks := func(after ...*Node) []*Node {
-		x := afresh(transformed, after...)
-		parts := make([]*Node, len(rows))
-		for i := range rows {
-			parts[i] = Add(ctx.product(rows[i], []int{2}, nil, x, []int{1}, nil), biases[i])
+	again := func(logits func(ctx *Context, transformed *Node) *Node) func(after ...*Node) *Node {
+		return func(after ...*Node) *Node {
+			return StopGradient(logits(ctx, afresh(StopGradient(transformed), after...)))
 		}
-		return parts
 	}
-	all := func(after ...*Node) *Node {
-		return StopGradient(c.vocabularyLogits(ctx, afresh(transformed, after...)))
-	}
-	return scores{all, blocks}
-}
-
-// inBlocks splits the first axis of x [V,·] into blocks: [P,W,·], and [1,·,·] of what is left over, if anything is.
-func inBlocks(x *Node) []*Node {
-	V, M := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
-	var parts []*Node
-	whole := V / blockWidth * blockWidth
-	if whole > 0 {
-		parts = append(parts, Reshape(SliceAxis(x, 0, AxisRange(0, whole)), whole/blockWidth, blockWidth, M))
-	}
-	if whole < V {
-		parts = append(parts, InsertAxes(SliceAxis(x, 0, AxisRange(whole, V)), 0))
-	}
-	return parts
+	return scores{c.VocabSize, again(c.vocabularyLogits), again(c.blockLogits)}
 }
 
 // afresh is x for a computation that is to be done again, once the nodes of after are there: the compiler does not
@@ -85,7 +102,7 @@ func afresh(x *Node, after ...*Node) *Node {
 // distribution is that of the softmax of scores, for each of M rows.
 type distribution struct {
 	scores
-	first *Node // [V,M]: the logits from which top was read
+	first *Node // [R,M]: the logits from which top was read
 	top   *Node // [M]: the largest logit
 	sums  *Node // [P,M]: Σ exp(logit − top) over each block
 }
@@ -93,11 +110,7 @@ type distribution struct {
 func newDistribution(s scores) distribution {
 	d := distribution{scores: s, first: s.all()}
 	d.top = ReduceMax(d.first, 0)
-	var sums []*Node
-	for _, part := range s.blocks(d.top) {
-		sums = append(sums, ReduceSum(Exp(Sub(part, InsertAxes(d.top, 0, 0))), 1))
-	}
-	d.sums = Concatenate(sums, 0)
+	d.sums = ReduceSum(Exp(Sub(s.blocks(d.top), InsertAxes(d.top, 0, 0))), 1)
 	return d
 }
 
@@ -122,28 +135,16 @@ func (d distribution) draw(uniform *Node) *Node {
 	inBlock := LessThan(Iota(g, shapes.Make(dtypes.Int32, 1, P), 1), InsertAxes(block, -1))
 	before := ReduceAndKeep(Where(inBlock, sums, ScalarZero(g, sums.DType())), ReduceSum, 1)
 	class := Add(MulScalar(block, blockWidth), countBelow(d.blockWeights(block), Sub(target, before)))
-	return Min(class, Scalar(g, dtypes.Int32, d.first.Shape().Dimensions[0]-1))
+	return Min(class, Scalar(g, dtypes.Int32, d.classes-1))
 }
 
 // blockWeights are exp(logit − top) of one block a row: block [M] to [M,W].
 func (d distribution) blockWeights(block *Node) *Node {
-	g, first := block.Graph(), 0
-	zero := ScalarZero(g, d.top.DType())
-	var weights *Node
-	for _, part := range d.blocks(block) {
-		P, W, M := part.Shape().Dimensions[0], part.Shape().Dimensions[1], part.Shape().Dimensions[2]
-		number := AddScalar(Iota(g, shapes.Make(dtypes.Int32, P, 1, M), 0), first)
-		here := Equal(number, InsertAxes(block, 0, 0))
-		logits := ReduceSum(Where(BroadcastToShape(here, part.Shape()), part, zero), 0) // [W,M]
-		inPart := BroadcastToShape(ReduceLogicalOr(here, 0), logits.Shape())
-		found := Pad(Where(inPart, Exp(Sub(logits, InsertAxes(d.top, 0))), zero), zero, compute.PadAxis{End: blockWidth - W}, compute.PadAxis{})
-		if first += P; weights == nil {
-			weights = found
-		} else {
-			weights = Add(weights, found)
-		}
-	}
-	return TransposeAllAxes(weights, 1, 0)
+	all := d.blocks(block)
+	P, M := all.Shape().Dimensions[0], all.Shape().Dimensions[2]
+	here := Equal(Iota(all.Graph(), shapes.Make(dtypes.Int32, P, 1, M), 0), InsertAxes(block, 0, 0))
+	logits := ReduceSum(Where(BroadcastToShape(here, all.Shape()), all, ZerosLike(all)), 0) // [W,M]
+	return TransposeAllAxes(Exp(Sub(logits, InsertAxes(d.top, 0))), 1, 0)
 }
 
 // countBelow finds, a row, the first place where the cumulative sum of x [M,W] exceeds target [M,1], at

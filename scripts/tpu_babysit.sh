@@ -165,7 +165,7 @@ number copy-every 60
 check_bucket
 check_job
 [[ -n ${flag[bucket]} ]] || stop $usage_error "--bucket is missing: what is to survive a preemption must be in a bucket, such as gs://BUCKET/runs/small"
-((${#arguments[@]})) || stop $usage_error "say after -- what elektron is to do, as in: -- --preset small --data gs://BUCKET/shards --dtype bf16"
+((${#arguments[@]})) || stop $usage_error "say after -- what elektron is to do, as in: -- --preset small --data gs://BUCKET/shards"
 check_arguments
 [[ " ${arguments[*]} " != *" --resume never "* && " ${arguments[*]} " != *" --resume=never "* ]] ||
   stop $usage_error "leave out --resume never: every attempt would begin at step 0"

@@ -181,7 +181,7 @@ elif [[ -n ${flag[attach]} ]]; then
   exit 0
 fi
 
-((${#arguments[@]})) || stop $usage_error "say after -- what elektron is to do, as in: tpu_run.sh --zone us-west4-a -- --preset small --data gs://BUCKET/shards --dtype bf16"
+((${#arguments[@]})) || stop $usage_error "say after -- what elektron is to do, as in: tpu_run.sh --zone us-west4-a -- --preset small --data gs://BUCKET/shards"
 check_arguments
 [[ -n ${flag[bucket]} ]] || say "without --bucket the results are lost with the VM"
 if [[ -z ${flag[dry-run]} ]]; then

@@ -49,10 +49,11 @@ func siteKey(key *Node, site string) *Node {
 	return mix(BitwiseXor(key, Scalar(key.Graph(), dtypes.Uint32, Mix32(h.Sum32()))))
 }
 
-// randomBits draws 32 uniform bits for every element of a shape whose first axis is the batch. Each row
-// has two keys of its own, one added before and one xored between the two multiplications, and so has each site: rows and
-// sites stay independent and a row may have 2^32 elements. Sites come in where the numbers are already as many as the
-// elements: what is added to a few numbers first would be a computation of its own for each site. Rows count from firstRow, a uint32 scalar, or from 0 where it is nil.
+// randomBits draws 32 uniform bits for every element of a shape whose first axis is the batch. Each row has two keys of
+// its own, one added before and one xored between the two multiplications, and so has each site: rows and sites stay
+// independent and a row may have 2^32 elements. Sites come in where the numbers are already as many as the elements: what
+// is added to a few numbers first would be a computation of its own for each site. Rows count from firstRow, a uint32
+// scalar, or from 0 where it is nil.
 func randomBits(key, firstRow *Node, site string, dims ...int) *Node {
 	g := key.Graph()
 	shape := shapes.Make(dtypes.Uint32, dims...)

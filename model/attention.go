@@ -55,6 +55,11 @@ func (ctx *Context) scores(query, key, biasB11T *Node) *Node {
 	return Add(ctx.product(query, []int{3}, []int{0, 2}, key, []int{3}, []int{0, 2}), biasB11T)
 }
 
+// lanes are the numbers side by side in a TPU's vector unit. A row of so many scores is the largest found, and taken from
+// all, in the pass of the product that makes it; a longer one is written down in between, which costs more than its product
+// does again.
+const lanes = 128
+
 // mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,S,H], with a gradient of its
 // own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
 // that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the head size
@@ -63,8 +68,13 @@ func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site st
 	q, k, v := ctx.operand(StopGradient(query)), ctx.operand(StopGradient(key)), ctx.operand(StopGradient(value))
 	const position, size = 1, 3         // axes of these: S or T, and D
 	own, all := []int{0, 2}, span(0, 2) // axes of batch and heads, of these and of [B,N,·,·]
-	scores := Add(multiply(q, []int{size}, own, k, []int{size}, own), biasB11T)
-	exps := Exp(Sub(scores, ReduceAndKeep(scores, ReduceMax, -1)))
+	scores := func(q *Node) *Node { return Add(multiply(q, []int{size}, own, k, []int{size}, own), biasB11T) }
+	rows := scores(q)
+	top := ReduceAndKeep(rows, ReduceMax, -1)
+	if ctx.recomputes() && rows.Shape().Dim(-1) > lanes {
+		rows = scores(afresh(q, top))
+	}
+	exps := Exp(Sub(rows, top))
 	scale := Inverse(ReduceAndKeep(exps, ReduceSum, -1)) // [B,N,S,1]
 	share := 1.0
 	if kept, dropping := ctx.kept(rate, site, exps.Shape().Dimensions...); dropping {

@@ -15,8 +15,8 @@ import (
 // memory costs several times the product that makes it. So there every reader has a product of its own, which is
 // fused with what reads it, and logits are never written to memory; elsewhere they are computed once.
 
-// blockWidth is the width of blocks of the vocabulary: the lanes of a TPU's vector unit.
-const blockWidth = 128
+// blockWidth is the width of blocks of the vocabulary.
+const blockWidth = lanes
 
 // never is the logit of what cannot be drawn.
 const never = -1e9

@@ -21,7 +21,7 @@ func stepConfig() Config {
 	c := must.M1(Preset("tiny"))
 	c.Model.VocabSize, c.Model.HiddenSize, c.Model.EmbeddingSize, c.Model.IntermediateSize = 300, 32, 16, 64
 	c.Model.HiddenDropout, c.Model.AttentionDropout = 0.1, 0.1
-	c.Data.BatchSize, c.Data.SeqLen = 8, 32
+	c.Data.BatchSize, c.Data.SeqLen, c.Run.DType = 8, 32, "f32"
 	return c
 }
 

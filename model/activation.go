@@ -32,14 +32,9 @@ func (ctx *Context) activate(x *Node, e EncoderConfig) *Node {
 		return activation(x)
 	}
 	kept := OptimizationBarrier(ConvertDType(StopGradient(x), ctx.compute))
-	var arriving *Node
-	x = IdentityWithCustomGradient(x, func(_, _ *Node) *Node {
+	return withGradient(activation(x), []*Node{x}, func(arriving *Node) []*Node {
 		at := ConvertDType(kept, dtypes.Float32)
-		return Gradient(ReduceAllSum(Mul(activation(at), arriving)), at)[0]
-	})
-	return IdentityWithCustomGradient(activation(x), func(_, v *Node) *Node {
-		arriving = v
-		return v
+		return Gradient(ReduceAllSum(Mul(activation(at), arriving)), at)
 	})
 }
 

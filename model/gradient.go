@@ -19,7 +19,7 @@ func withGradient(value *Node, inputs []*Node, gradient func(arriving *Node) []*
 			}
 			return results[i]
 		})
-		other = Add(other, ConvertDType(ReduceAllSum(tied), value.DType()))
+		other = Add(other, ConvertDType(firstOf(tied), value.DType()))
 	}
 	dims := value.Shape().Dimensions
 	value = Where(BroadcastToDims(Const(value.Graph(), false), dims...), BroadcastToDims(other, dims...), StopGradient(value))
@@ -28,3 +28,6 @@ func withGradient(value *Node, inputs []*Node, gradient func(arriving *Node) []*
 		return v
 	})
 }
+
+// firstOf is the first element of x, a scalar.
+func firstOf(x *Node) *Node { return Reshape(SliceAxis(Reshape(x, -1), 0, AxisElem(0))) }

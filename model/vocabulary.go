@@ -158,20 +158,12 @@ func countBelow(x, target *Node) *Node {
 // vocabularyLoss is the negative log-likelihood of labels [M]: [M]. Its gradient to the logits is the softmax, of
 // logits that are computed again where that is cheaper than to keep them.
 func (c *Config) vocabularyLoss(ctx *Context, transformed, logits, labels *Node, d distribution) *Node {
-	sum := StopGradient(d.logSumExp())
-	var arriving *Node
-	logits = IdentityWithCustomGradient(logits, func(logits, _ *Node) *Node {
+	denominator := StopGradient(d.logSumExp())
+	sum := withGradient(denominator, []*Node{logits}, func(arriving *Node) []*Node {
 		if ctx.recomputes() {
-			logits = c.vocabularyLogits(ctx, afresh(transformed, sum))
+			logits = c.vocabularyLogits(ctx, afresh(transformed, denominator))
 		}
-		return Mul(Exp(Sub(logits, InsertAxes(sum, 0))), InsertAxes(arriving, 0))
-	})
-	// The side that is never taken tells GoMLX that the sum depends on the logits; compilers drop it.
-	other := Squeeze(SliceAxis(logits, 0, AxisElem(0)), 0)
-	sum = Where(BroadcastToDims(Const(sum.Graph(), false), sum.Shape().Dimensions...), other, sum)
-	sum = IdentityWithCustomGradient(sum, func(_, v *Node) *Node {
-		arriving = v
-		return v
+		return []*Node{Mul(Exp(Sub(logits, InsertAxes(denominator, 0))), InsertAxes(arriving, 0))}
 	})
 	return Sub(sum, c.labelLogits(ctx, transformed, labels))
 }

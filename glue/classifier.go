@@ -252,12 +252,11 @@ func (c *classifier) update(state, gradients []*graph.Node, loss, step, rate *gr
 	for i, w := range c.weights {
 		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i], First: state[n+i], Second: state[2*n+i], Rate: c.rate(w.Name)}
 	}
-	variables, norm = c.optimizer.Apply(graph.ConvertDType(step, dtypes.Float32), rate, variables)
-	finite = graph.And(graph.IsFinite(norm), graph.IsFinite(loss))
+	variables, norm, finite = c.optimizer.ApplyIfFinite(graph.ConvertDType(step, dtypes.Float32), rate, loss, variables)
 	updated = make([]*graph.Node, slots*n)
 	for i, v := range variables {
 		for slot, node := range [slots]*graph.Node{v.Value, v.First, v.Second} {
-			updated[slot*n+i] = graph.Where(finite, node, state[slot*n+i])
+			updated[slot*n+i] = node
 		}
 	}
 	return updated, norm, finite

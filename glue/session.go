@@ -188,7 +188,7 @@ func (s *session) classifier(t *Task, f *FinetuneConfig) (*classifier, error) {
 		o.spans, o.noAnswerWeight = t.Spans, s.config.Squad.NoAnswerWeight
 	}
 	o.model.HiddenDropout, o.model.AttentionDropout = f.Dropout, f.Dropout
-	host := s.device.Platform == platform.CPU || s.device.Platform == platform.Go
+	host := platform.IsProcessor(s.device.Platform)
 	if host {
 		o.optimizer = o.optimizer.StoringMoments()
 	}

@@ -133,7 +133,7 @@ func (c *Config) discriminatorWeight(t int64) float64 {
 
 // stepOptions is what the step is built from on a platform.
 func (c *Config) stepOptions(on string) StepOptions {
-	host := on == platform.CPU || on == platform.Go
+	host := platform.IsProcessor(on)
 	o := StepOptions{Model: c.Model, Optimizer: c.Optim.Config, Compute: computeType(c.dtypeOn(on)),
 		EmulateHalf: host, Rematerialize: c.Run.Remat, Parts: c.Run.Accumulate,
 		PerDispatch: c.Run.PerDispatch, ShardOptimizer: c.Run.ShardOptimizer}

@@ -98,6 +98,9 @@ func platformOfName(name string) string {
 	return ""
 }
 
+// IsProcessor tells whether a platform computes on the processor: it has no units for bfloat16 products.
+func IsProcessor(on string) bool { return on == CPU || on == Go }
+
 // AutoDType leaves the type of matrix products to the platform.
 const AutoDType = "auto"
 

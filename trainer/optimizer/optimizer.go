@@ -72,15 +72,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Apply is one update: the parameters' new values and moments (Gradient is dropped), and the global norm of
-// the gradient before clipping. step (from 0) and learningRate are float32 scalars.
-func (c Config) Apply(step, learningRate *Node, params []Variable) (updated []Variable, gradNorm *Node) {
-	bundles := c.bundles(params)
-	gradNorm = globalNorm(bundles)
-	return c.update(step, learningRate, gradNorm, nil, bundles), gradNorm
-}
-
-// ApplyIfFinite is Apply where the global norm and also, a scalar, are finite; elsewhere everything stays as it is.
+// ApplyIfFinite is one update: the parameters' new values and moments (Gradient is dropped), and the global norm of the
+// gradient before clipping. Where that norm or also, a scalar, is not finite, everything stays as it is. step (from 0) and
+// learningRate are float32 scalars.
 func (c Config) ApplyIfFinite(step, learningRate, also *Node, params []Variable) (updated []Variable, gradNorm, finite *Node) {
 	bundles := c.bundles(params)
 	gradNorm = globalNorm(bundles)
@@ -88,7 +82,7 @@ func (c Config) ApplyIfFinite(step, learningRate, also *Node, params []Variable)
 	return c.update(step, learningRate, gradNorm, finite, bundles), gradNorm, finite
 }
 
-// update updates where finite, a boolean scalar, is true; nil is always. The result is in the order of the variables
+// update updates where finite, a boolean scalar, is true. The result is in the order of the variables
 // in the bundles.
 func (c Config) update(step, learningRate, gradNorm, finite *Node, bundles []bundle) []Variable {
 	rule, count := c.rule(), 0
@@ -106,14 +100,14 @@ func (c Config) update(step, learningRate, gradNorm, finite *Node, bundles []bun
 			rate = MulScalar(rate, p.Rate)
 		}
 		value := Sub(p.Value, Mul(rule.direction(p, step), rate))
-		b.split(Variable{Value: keptUnless(finite, value, p.Value), First: first, Second: second}, updated)
+		b.split(Variable{Value: Where(finite, value, p.Value), First: first, Second: second}, updated)
 	}
 	return updated
 }
 
 // withMoments is the parameter with its new moments, for what follows from them, and the moments to keep.
 func (c Config) withMoments(p Variable, first, second, finite *Node) (with Variable, keptFirst, keptSecond *Node) {
-	keptFirst, keptSecond = keptUnless(finite, first, p.First), keptUnless(finite, second, p.Second)
+	keptFirst, keptSecond = Where(finite, first, p.First), Where(finite, second, p.Second)
 	p.First, p.Second = first, second
 	if c.storesMoments {
 		stored := OptimizationBarriers(keptFirst, keptSecond)
@@ -121,14 +115,6 @@ func (c Config) withMoments(p Variable, first, second, finite *Node) (with Varia
 		p.First, p.Second = keptFirst, keptSecond
 	}
 	return p, keptFirst, keptSecond
-}
-
-// keptUnless is a new value where finite, a boolean scalar, is true, else the old one; a nil finite is true.
-func keptUnless(finite, value, old *Node) *Node {
-	if finite == nil {
-		return value
-	}
-	return Where(finite, value, old)
 }
 
 func (c Config) rule() rule {

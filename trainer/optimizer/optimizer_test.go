@@ -73,7 +73,7 @@ func runCase(t *testing.T, device *device.Device, g *golden, index int) {
 			n := in[1+4*i:]
 			vars[i] = Variable{Name: name, Value: n[0], Gradient: n[3], First: n[1], Second: n[2], Rate: rates[name]}
 		}
-		updated, _ := config.Apply(in[0], graph.Scalar(in[0].Graph(), dtypes.Float32, c.Lr), vars)
+		updated, _, _ := config.ApplyIfFinite(in[0], graph.Scalar(in[0].Graph(), dtypes.Float32, c.Lr), in[0], vars)
 		var out []*graph.Node
 		for _, u := range updated {
 			out = append(out, u.Value, u.First, u.Second)

@@ -74,9 +74,6 @@ func (r *run) agree() error {
 	if r.alone() {
 		return nil
 	}
-	if r.config.Run.ShardOptimizer {
-		return fault.New(fault.Usage, "trainer: run.shard_optimizer is for the devices of one host, and this run has %d; leave it out", r.device.Processes)
-	}
 	digest, err := r.digest()
 	if err != nil {
 		return err

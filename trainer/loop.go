@@ -134,9 +134,10 @@ func (r *run) afterStep(result Result, rate float64, speed *stopwatch) error {
 
 func due(step, every int64) bool { return every > 0 && step%every == 0 }
 
-// stop saves what was done when a signal came, unless it is saved already.
+// stop saves what was done when a signal came, unless it is saved already. Several processes save in any case, as none knows
+// whether the leader did, and they fetch the state together.
 func (r *run) stop() error {
-	if r.saves.last != r.done {
+	if r.saves.last != r.done || !r.alone() {
 		if err := r.save(true); err != nil {
 			return err
 		}

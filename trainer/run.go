@@ -234,12 +234,17 @@ type saves struct {
 
 const maxFailedSaves = 3
 
+// save writes a checkpoint. The state is fetched first, by all processes together; only what the folder refuses may fail.
 func (r *run) save(mustSucceed bool) error {
+	tensors, err := r.step.Export()
+	if err != nil {
+		return err
+	}
 	if !r.leads() {
 		r.saves.last = r.done
 		return nil
 	}
-	err := r.saveNow()
+	err = r.write(tensors)
 	if err == nil {
 		r.saves.failed = 0
 		return nil
@@ -251,11 +256,7 @@ func (r *run) save(mustSucceed bool) error {
 	return nil
 }
 
-func (r *run) saveNow() error {
-	tensors, err := r.step.Export()
-	if err != nil {
-		return err
-	}
+func (r *run) write(tensors []checkpoint.Tensor) error {
 	if err := r.folder.Sync(); err != nil {
 		return err
 	}

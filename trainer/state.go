@@ -6,8 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"elektron/internal/device"
@@ -29,11 +27,11 @@ var slotSuffix = [slots]string{"", "#first_moment", "#second_moment"}
 func (s *Step) Initialize(seed uint32) error {
 	s.state = make([]device.Array, slots*len(s.weights))
 	for i, w := range s.weights {
-		if err := s.set(weightSlot, i, w.Initialize(seed, s.Model.InitializerRange)); err != nil {
+		if err := s.set(weightSlot, i, w.Initialize(seed, s.Model.InitializerRange), s.device.Put); err != nil {
 			return err
 		}
 		for _, moment := range []int{firstSlot, secondSlot} {
-			if err := s.set(moment, i, make([]float32, w.Size())); err != nil {
+			if err := s.set(moment, i, make([]float32, w.Size()), s.device.Put); err != nil {
 				return err
 			}
 		}
@@ -41,10 +39,10 @@ func (s *Step) Initialize(seed uint32) error {
 	return nil
 }
 
-// set copies an array of the state to the devices.
-func (s *Step) set(slot, i int, values []float32) error {
+// set copies an array of the state to the devices, by Put or Share.
+func (s *Step) set(slot, i int, values []float32, put func(*tensors.Tensor, int) (device.Array, error)) error {
 	w := s.weights[i]
-	array, err := s.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), s.split(slot, w))
+	array, err := put(tensors.FromFlatDataAndDimensions(values, w.Shape...), s.split(slot, w))
 	if err != nil {
 		return fmt.Errorf("trainer: copying %s to the device: %w", w.Name+slotSuffix[slot], err)
 	}
@@ -57,67 +55,63 @@ func (s *Step) set(slot, i int, values []float32) error {
 }
 
 // Export copies the state to the host, as a checkpoint's tensors: weights under their names, moments with a
-// suffix.
+// suffix. On several hosts all processes must call it where the optimizer's state is split, as it is put together on the
+// devices, an array at a time; process 0 gets the tensors, the others nil.
 func (s *Step) Export() ([]checkpoint.Tensor, error) {
 	list := make([]checkpoint.Tensor, 0, len(s.state))
 	for i, array := range s.state {
-		w := s.weights[i%len(s.weights)]
-		values, err := device.Floats(array)
+		slot, w := i/len(s.weights), s.weights[i%len(s.weights)]
+		values, err := s.floats(array, s.split(slot, w))
 		if err != nil {
-			return nil, fmt.Errorf("trainer: copying %s from the device: %w", w.Name, err)
+			return nil, fmt.Errorf("trainer: copying %s from the device: %w", w.Name+slotSuffix[slot], err)
 		}
-		list = append(list, checkpoint.Tensor{Name: w.Name + slotSuffix[i/len(s.weights)], DType: "float32",
-			Shape: w.Shape, Data: encodeFloats(values)})
+		list = append(list, checkpoint.Tensor{Name: w.Name + slotSuffix[slot], DType: "float32", Shape: w.Shape, Data: encodeFloats(values)})
+	}
+	if s.device.Process > 0 {
+		return nil, nil
 	}
 	return list, nil
+}
+
+// floats fetches an array of the state; processes that do not lead take part in putting it together, and get nil.
+func (s *Step) floats(array device.Array, split int) ([]float32, error) {
+	if s.device.Processes > 1 && split != device.Replicated {
+		whole, err := s.device.Whole(array)
+		if err != nil {
+			return nil, err
+		}
+		defer whole.Close()
+		array = whole
+	}
+	if s.device.Process > 0 {
+		return nil, nil
+	}
+	return device.Floats(array)
 }
 
 // Import sets the state from a checkpoint's tensors. An error (fault.Data) names what is missing or of
 // another shape. On several hosts all processes must call it, and it is process 0 whose tensors count.
 func (s *Step) Import(list []checkpoint.Tensor) error {
+	find, put := finder(list), s.device.Put
 	if s.device.Processes > 1 {
-		return s.share(list)
+		put = s.device.Share
 	}
-	find := finder(list)
 	s.state = make([]device.Array, slots*len(s.weights))
 	for slot := range slots {
 		for i, w := range s.weights {
-			t, err := find(w.Name+slotSuffix[slot], w.Shape)
-			if err != nil {
-				return err
+			values := make([]float32, w.Size()) // on a process that does not lead they do not count
+			if s.device.Process == 0 {
+				t, err := find(w.Name+slotSuffix[slot], w.Shape)
+				if err != nil {
+					return err
+				}
+				values = decodeFloats(t.Data)
 			}
-			if err := s.set(slot, i, decodeFloats(t.Data)); err != nil {
+			if err := s.set(slot, i, values, put); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
-}
-
-// share sets the state of all processes from process 0's tensors, a slot at a time.
-func (s *Step) share(list []checkpoint.Tensor) error {
-	find := finder(list)
-	var state []device.Array
-	for slot := range slots {
-		values := make([]*tensors.Tensor, len(s.weights))
-		for i, w := range s.weights {
-			if s.device.Process > 0 { // what it holds does not count
-				values[i] = tensors.FromShape(shapes.Make(dtypes.Float32, w.Shape...))
-				continue
-			}
-			t, err := find(w.Name+slotSuffix[slot], w.Shape)
-			if err != nil {
-				return err
-			}
-			values[i] = tensors.FromFlatDataAndDimensions(decodeFloats(t.Data), w.Shape...)
-		}
-		arrays, err := s.device.Share(values)
-		if err != nil {
-			return fmt.Errorf("trainer: sharing the state with all hosts: %w", err)
-		}
-		state = append(state, arrays...)
-	}
-	s.state = state
 	return nil
 }
 

@@ -39,7 +39,7 @@ func TestGoldenTrajectory(t *testing.T) {
 			}
 			must.M(step.Initialize(1))
 			for i, w := range step.weights {
-				must.M(step.set(weightSlot, i, weights[w.Name]))
+				must.M(step.set(weightSlot, i, weights[w.Name], step.device.Put))
 			}
 			state := followTrajectory(t, step, kase)
 			for i, w := range step.weights {

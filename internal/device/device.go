@@ -43,8 +43,8 @@ type Device struct {
 	Process     int    // number of this process, from 0
 
 	engine     engine
-	first, own int             // this process's devices are those from first on, own of them
-	surveys    map[int]Program // by the number of values
+	first, own int // this process's devices are those from first on, own of them
+	exchanges  exchanges
 }
 
 // engine is what runs programs on a platform.
@@ -62,6 +62,8 @@ type Spec struct {
 	// Steps, if it is not 0, makes the program a loop of up to so many steps on the devices (stablehlo.TraceLoop), each of
 	// which is what Build makes. The pure-Go platform has no such programs.
 	Steps int
+	// Splits are the axes along which outputs are split over the devices (stablehlo.Options).
+	Splits []int
 }
 
 // Program is a compiled program. Its methods are for one goroutine at a time.
@@ -117,7 +119,7 @@ func (d *Device) Close() {
 	if d == nil || d.engine == nil {
 		return
 	}
-	for _, p := range d.surveys {
+	for _, p := range d.exchanges {
 		p.Close()
 	}
 	d.engine.close()

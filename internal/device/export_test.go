@@ -23,11 +23,14 @@ func Joined(parts []Array) Array {
 	return &whole
 }
 
-// OnEach are an array's bytes on each device that all of it is on.
+// OnEach are the bytes that each device has of an array.
 func OnEach(a Array) (all [][]byte) {
 	held := a.(*xlaArray)
 	for _, b := range held.buffers {
 		data := make([]byte, held.shape.Bytes())
+		if held.split != Replicated {
+			data = data[:len(data)/held.of]
+		}
 		must.M(b.ToHost(data))
 		all = append(all, data)
 	}

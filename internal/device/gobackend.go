@@ -22,7 +22,7 @@ func openGo(o Options) (*Device, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Device, err, "opening the pure-Go backend")
 	}
-	return &Device{Platform: platform.Go, Description: "pure Go, 1 device (no XLA)", Count: 1, Processes: 1, own: 1, engine: &goEngine{backend}, surveys: map[int]Program{}}, nil
+	return &Device{Platform: platform.Go, Description: "pure Go, 1 device (no XLA)", Count: 1, Processes: 1, own: 1, engine: &goEngine{backend}, exchanges: exchanges{}}, nil
 }
 
 func (e *goEngine) close() { e.backend.Finalize() }

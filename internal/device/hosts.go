@@ -17,7 +17,24 @@ import (
 
 // Several hosts, as the workers of a TPU slice, run one process each. All of them run the same programs in the same
 // order; a program spans the devices of all, and each process gives its own devices what they need. What one process
-// knows alone gets to the others through the devices too: by Survey and Share.
+// knows alone gets to the others through the devices too: by Survey, Share and Whole.
+
+// exchanges are the programs that do this, each compiled when it is first needed, by what they do and for which shape.
+type exchanges map[string]Program
+
+// exchange is the program that makes of one input one output.
+func (d *Device) exchange(name string, in stablehlo.Input, split int, build func(*graph.Node) *graph.Node) (Program, error) {
+	key := fmt.Sprintf("%s %s%v %d %d", name, in.DType, in.Dims, in.Split(), split)
+	if p := d.exchanges[key]; p != nil {
+		return p, nil
+	}
+	p, err := d.Compile(Spec{Name: name, Inputs: []stablehlo.Input{in}, Splits: []int{split},
+		Build: func(nodes []*graph.Node) []*graph.Node { return []*graph.Node{build(nodes[0])} }})
+	if err == nil {
+		d.exchanges[key] = p
+	}
+	return p, err
+}
 
 // place says where this process's devices stand among all devices of a program.
 type place struct {
@@ -70,15 +87,9 @@ func (d *Device) Survey(values []int32) (*Survey, error) {
 	for range d.Count {
 		all = append(all, values...)
 	}
-	p := d.surveys[k]
-	if p == nil {
-		var err error
-		p, err = d.Compile(Spec{Name: "survey", Inputs: []stablehlo.Input{{Name: "said", DType: dtypes.Int32, Dims: []int{d.Count, k}, Sharded: true}},
-			Build: func(in []*graph.Node) []*graph.Node { return []*graph.Node{graph.Identity(in[0])} }})
-		if err != nil {
-			return nil, err
-		}
-		d.surveys[k] = p
+	p, err := d.exchange("survey", stablehlo.Input{Name: "said", DType: dtypes.Int32, Dims: []int{d.Count, k}, Sharded: true}, Replicated, graph.Identity)
+	if err != nil {
+		return nil, err
 	}
 	out, err := p.Run(nil, tensors.FromFlatDataAndDimensions(all, d.Count, k))
 	if err != nil {
@@ -104,40 +115,50 @@ func (s *Survey) Answers() ([][]int32, error) {
 	return slices.Collect(slices.Chunk(flat, t.Shape().Dimensions[1])), nil
 }
 
-// Share puts float32 arrays of process 0 on the devices of all processes, all of them to each device. All processes
-// must call it, with arrays of the same shapes; what they hold counts on process 0 alone.
+// Share puts a float32 array of process 0 on the devices of all processes: all of it to each device, or with split at
+// least 0 each one's part along that axis. All processes must call it, with arrays of the same shape; what they hold counts
+// on process 0 alone.
 //
 // It sums over the devices what the first one has and zeros of the others: as integers, so that no bit changes.
-func (d *Device) Share(arrays []*tensors.Tensor) ([]Array, error) {
+func (d *Device) Share(t *tensors.Tensor, split int) (Array, error) {
 	e, ok := d.engine.(*xla)
 	if !ok {
 		return nil, fault.New(fault.Internal, "platform %s has one process: there is nobody to share with", d.Platform)
 	}
-	inputs := make([]stablehlo.Input, len(arrays))
-	for i, t := range arrays {
-		inputs[i] = stablehlo.Input{Name: fmt.Sprintf("shared_%d", i), DType: dtypes.Int32, Dims: append([]int{d.Count}, t.Shape().Dimensions...), Sharded: true}
-	}
-	p, err := d.Compile(Spec{Name: "share", Inputs: inputs, Build: func(in []*graph.Node) []*graph.Node {
-		sums := make([]*graph.Node, len(in))
-		for i, x := range in {
-			sums[i] = graph.Bitcast(graph.ReduceSum(x, 0), dtypes.Float32)
-		}
-		return sums
-	}})
+	in := stablehlo.Input{Name: "shared", DType: dtypes.Int32, Dims: append([]int{d.Count}, t.Shape().Dimensions...), Sharded: true}
+	p, err := d.exchange("share", in, split, func(x *graph.Node) *graph.Node { return graph.Bitcast(graph.ReduceSum(x, 0), dtypes.Float32) })
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
-	parts := make([]Array, 0, len(arrays))
-	defer func() { CloseAll(parts) }()
-	for _, t := range arrays {
-		part, err := e.putFirst(t)
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, part)
+	part, err := e.putFirst(t)
+	if err != nil {
+		return nil, err
 	}
-	return p.Run(parts)
+	defer part.Close()
+	return first(p.Run([]Array{part}))
+}
+
+// Whole gives each device all of an array that is split over the devices, of one or several hosts. All processes must call
+// it.
+func (d *Device) Whole(a Array) (Array, error) {
+	held, ok := a.(*xlaArray)
+	if !ok {
+		return nil, fault.New(fault.Internal, "platform %s has one device: nothing is split", d.Platform)
+	}
+	in := stablehlo.Input{Name: "split", DType: held.shape.DType, Dims: held.shape.Dims, Sharded: true, Axis: held.split}
+	p, err := d.exchange("gather", in, Replicated, graph.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return first(p.Run([]Array{a}))
+}
+
+// first is the only output of a program.
+func first(outputs []Array, err error) (Array, error) {
+	if err != nil {
+		return nil, err
+	}
+	return outputs[0], nil
 }
 
 // putFirst makes an int32 array [devices, dims...], split over the devices: the bits of t on the first of all devices,

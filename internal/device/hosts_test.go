@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"testing"
@@ -24,21 +25,34 @@ func TestSharedByDevices(t *testing.T) {
 			t.Errorf("answered %v, want %v", a, said)
 		}
 	}
-	values := []float32{1.5, float32(math.Copysign(0, -1)), math.SmallestNonzeroFloat32, math.MaxFloat32, float32(math.Inf(-1)), float32(math.NaN())}
-	shared, err := d.Share([]*tensors.Tensor{tensors.FromFlatDataAndDimensions(values, 2, 3), tensors.FromScalar(float32(-2))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range [][]float32{values, {-2}} {
-		for on, got := range device.OnEach(shared[i]) {
-			for j, v := range want {
-				if bits := uint32(got[4*j]) | uint32(got[4*j+1])<<8 | uint32(got[4*j+2])<<16 | uint32(got[4*j+3])<<24; bits != math.Float32bits(v) {
-					t.Errorf("array %d on device %d: element %d is %x, want %x", i, on, j, bits, math.Float32bits(v))
-				}
-			}
+	values := []float32{1.5, float32(math.Copysign(0, -1)), math.SmallestNonzeroFloat32, math.MaxFloat32, float32(math.Inf(-1)), float32(math.NaN()), 0, -2}
+	shared := must.M1(d.Share(tensors.FromFlatDataAndDimensions(values, 2, 4), device.Replicated))
+	sameBits(t, "all of it", values, shared)
+	split := must.M1(d.Share(tensors.FromFlatDataAndDimensions(values, 2, 4), 1))
+	sameBits(t, "split", values, split)
+	for on, part := range device.OnEach(split) {
+		if len(part) != 4*2 {
+			t.Errorf("device %d has %d bytes of a quarter of 8 numbers", on, len(part))
 		}
 	}
-	device.CloseAll(shared)
+	whole := must.M1(d.Whole(split))
+	sameBits(t, "put together", values, whole)
+	for on, all := range device.OnEach(whole) {
+		if len(all) != 4*8 || !bytes.Equal(all, device.OnEach(shared)[0]) {
+			t.Errorf("device %d has %x of what was put together", on, all)
+		}
+	}
+	device.CloseAll([]device.Array{shared, split, whole})
+}
+
+// sameBits compares an array with what it should hold, bit by bit.
+func sameBits(t *testing.T, what string, want []float32, a device.Array) {
+	t.Helper()
+	for i, v := range must.M1(device.Floats(a)) {
+		if math.Float32bits(v) != math.Float32bits(want[i]) {
+			t.Errorf("%s: element %d is %x, want %x", what, i, math.Float32bits(v), math.Float32bits(want[i]))
+		}
+	}
 }
 
 // TestFeeding: the parts that the processes of several hosts send are together those of one process. The devices of the

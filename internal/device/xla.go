@@ -60,7 +60,7 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 	}
 	return &Device{
 		Platform: chosen.Platform, PluginPath: chosen.Plugin.Path, PluginHash: chosen.Plugin.Hash,
-		Count: len(e.ids), Processes: e.processes, Process: e.process, first: e.first, own: len(e.own), engine: e, surveys: map[int]Program{},
+		Count: len(e.ids), Processes: e.processes, Process: e.process, first: e.first, own: len(e.own), engine: e, exchanges: exchanges{},
 		Description: fmt.Sprintf("XLA %s, %s, plugin %s", strings.ToUpper(chosen.Platform), count, chosen.Origin),
 	}, nil
 }
@@ -119,7 +119,7 @@ func (e *xla) executable(key, text string, options pjrt.CompileOptions) (*pjrt.L
 }
 
 func (e *xla) trace(s Spec) (*stablehlo.Program, error) {
-	o := stablehlo.Options{Devices: len(e.ids), Places: e.places}
+	o := stablehlo.Options{Devices: len(e.ids), Places: e.places, Splits: s.Splits}
 	if s.Steps > 0 {
 		return stablehlo.TraceLoop(s.Name, o, s.Steps, s.Inputs, s.Build)
 	}

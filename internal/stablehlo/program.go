@@ -45,8 +45,8 @@ type Input struct {
 type Output struct {
 	DType dtypes.DType `json:"-"`
 	Dims  []int        `json:"dims"` // over all devices
-	// Sharded splits Axis over the devices, as it is split in the input that it is aliased to; else every device has
-	// all of it.
+	// Sharded splits Axis over the devices, as it is in the input that is aliased to it or else as Options say; else every
+	// device has all of it.
 	Sharded bool `json:"sharded,omitempty"`
 	Axis    int  `json:"axis,omitempty"`
 }
@@ -126,6 +126,9 @@ type Options struct {
 	// Places writes to each operation where in the model it comes from, for those who read the program or a profile. They
 	// are most of the text, and plugins take their time to read it.
 	Places bool
+	// Splits are the axes along which outputs are split over the devices, -1 for none, in order; those that are not said are
+	// not split. An output that takes over an input's memory is split as that is.
+	Splits []int
 }
 
 // Trace runs build once on nodes for the inputs and writes down what it does. The program is the one for TPUs: what
@@ -141,19 +144,38 @@ func (o Options) trace(name string, withBody bool, inputs []Input, build func([]
 	if err := p.checkSplits(); err != nil {
 		return nil, err
 	}
-	err := fault.Catch("tracing "+name, func() error { return p.trace(o.Places, withBody, build) })
+	err := fault.Catch("tracing "+name, func() error { return p.trace(o, withBody, build) })
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// checkSplits refuses arrays that the devices do not divide.
+// checkSplits refuses inputs that the devices do not divide.
 func (p *Program) checkSplits() error {
 	for _, in := range p.Inputs {
-		if in.Sharded && (in.Axis >= len(in.Dims) || in.Dims[in.Axis]%p.Devices != 0) {
+		if in.Sharded && !p.divides(in.Dims, in.Axis) {
 			return fault.New(fault.Usage, "%s: axis %d of input %s %v cannot be split over %d devices", p.Name, in.Axis, in.Name, in.Dims, p.Devices)
 		}
+	}
+	return nil
+}
+
+func (p *Program) divides(dims []int, axis int) bool {
+	return axis < len(dims) && dims[axis]%p.Devices == 0
+}
+
+// addOutputs makes results of nodes, split as Options say.
+func (p *Program) addOutputs(nodes []*graph.Node, splits []int) error {
+	for i, node := range nodes {
+		out := Output{DType: node.DType(), Dims: node.Shape().Dimensions}
+		if i < len(splits) && splits[i] >= 0 {
+			out.Sharded, out.Axis = true, splits[i]
+			if !p.divides(out.Dims, out.Axis) {
+				return fault.New(fault.Internal, "%s: axis %d of output %d %v cannot be split over %d devices", p.Name, out.Axis, i, out.Dims, p.Devices)
+			}
+		}
+		p.Outputs = append(p.Outputs, out)
 	}
 	return nil
 }

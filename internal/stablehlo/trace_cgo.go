@@ -20,13 +20,13 @@ import (
 )
 
 // trace builds the graph on a backend that has no device and takes the text out of it before it is compiled.
-func (p *Program) trace(withPlaces, withBody bool, build func([]*graph.Node) []*graph.Node) error {
+func (p *Program) trace(o Options, withBody bool, build func([]*graph.Node) []*graph.Node) error {
 	backend, err := newOffline()
 	if err != nil {
 		return err
 	}
 	g := graph.NewGraph(backend, p.Name)
-	if withPlaces {
+	if o.Places {
 		g.SetTraced(true)
 		g.AttachState(gradientsKey{}, &gradients{})
 	}
@@ -35,8 +35,8 @@ func (p *Program) trace(withPlaces, withBody bool, build func([]*graph.Node) []*
 		parameters[i] = graph.Parameter(g, in.Name, shapes.Make(in.DType, in.Dims...))
 	}
 	outputs := build(parameters)
-	for _, out := range outputs {
-		p.Outputs = append(p.Outputs, Output{DType: out.DType(), Dims: out.Shape().Dimensions})
+	if err := p.addOutputs(outputs, o.Splits); err != nil {
+		return err
 	}
 	if err := p.checkAliases(); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (p *Program) trace(withPlaces, withBody bool, build func([]*graph.Node) []*
 		return err
 	}
 	var places map[*gostablehlo.Value]string
-	if withPlaces {
+	if o.Places {
 		if places, err = placesOf(g); err != nil {
 			return err
 		}

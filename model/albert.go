@@ -43,11 +43,11 @@ func albertLayer(prefix string, group, inner int) string {
 
 func (albert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node {
 	prefix += nameEncoder
-	x, bias := ctx.linear(x, prefix+embeddingMapping), attentionBias(keep)
+	x, pad := ctx.linear(x, prefix+embeddingMapping), paddingOf(keep)
 	return ctx.layers(e.Layers, x, func(i int, x *Node) *Node {
 		for inner := range e.InnerGroupNum {
 			layer := albertLayer(prefix, i*e.HiddenGroups/e.Layers, inner)
-			x = ctx.albertLayer(x, bias, e, layer, fmt.Sprintf("%s.%d.%d.", prefix, i, inner))
+			x = ctx.albertLayer(x, pad, e, layer, fmt.Sprintf("%s.%d.%d.", prefix, i, inner))
 		}
 		return x
 	})
@@ -55,9 +55,9 @@ func (albert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node
 
 // albertLayer runs one layer with the weights of layer. site names this use of them, so that each has its
 // own dropout.
-func (ctx *Context) albertLayer(x, biasB11T *Node, e EncoderConfig, layer, site string) *Node {
+func (ctx *Context) albertLayer(x *Node, pad padding, e EncoderConfig, layer, site string) *Node {
 	project := func(name string) *Node { return ctx.linear(x, layer+"attention."+name) }
-	mixed := ctx.attend(project("query"), project("key"), project("value"), biasB11T, e, site+"attention.")
+	mixed := ctx.attend(project("query"), project("key"), project("value"), pad, e, site+"attention.")
 	a := ctx.dropout(ctx.linear(mixed, layer+"attention.dense"), e.HiddenDropout, site+"attention")
 	x = ctx.layerNorm(Add(x, a), layer+"attention.LayerNorm", e.LayerNormEpsilon)
 	f := ctx.linear(ctx.activatedLinear(x, layer+"ffn", e), layer+"ffn_output")

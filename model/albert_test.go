@@ -28,7 +28,7 @@ func TestGoldenALBERT(t *testing.T) {
 		t.Fatal(err)
 	}
 	kase := must.M1(safetensors.Read(filepath.Join(folder, "case.safetensors")))
-	for _, name := range []string{platform.Go, platform.CPU} {
+	for _, name := range []string{platform.Go, platform.CPU, platform.GPU} {
 		t.Run(name, func(t *testing.T) {
 			hidden := runHidden(t, devicetest.Open(t, name), pair, kase)
 			compareAbsolute(t, "hidden", hidden, floats(kase, "hidden"), 1e-4)

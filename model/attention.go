@@ -4,38 +4,71 @@ package model
 import (
 	"math"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// attentionBias turns keep [B,S] into what is added to scores: 0 where a key counts, a large negative
-// number elsewhere; [B,1,1,T].
-func attentionBias(keep *Node) *Node {
+// padding says which keys count.
+type padding struct {
+	keep     *Node // [B,S]: true at them, which come first
+	biasB11T *Node // what is added to scores: 0, and a large negative number at the others
+}
+
+func paddingOf(keep *Node) padding {
 	g := keep.Graph()
 	bias := Where(keep, Scalar(g, dtypes.Float32, 0.0), Scalar(g, dtypes.Float32, -1e9))
-	return InsertAxes(bias, 1, 1)
+	return padding{keep, InsertAxes(bias, 1, 1)}
+}
+
+// lengths are the numbers of keys that count, at least 1: [B] int32.
+func (p padding) lengths() *Node {
+	return MaxScalar(ReduceSum(ConvertDType(p.keep, dtypes.Int32), -1), 1)
 }
 
 // attention is multi-head self-attention with its projections: x [B,S,H] to [B,S,H].
-func (ctx *Context) attention(x, biasB11T *Node, e EncoderConfig, name string) *Node {
+func (ctx *Context) attention(x *Node, pad padding, e EncoderConfig, name string) *Node {
 	project := func(projection string) *Node { return ctx.linear(x, name+"self."+projection) }
-	mixed := ctx.attend(project("query"), project("key"), project("value"), biasB11T, e, name)
+	mixed := ctx.attend(project("query"), project("key"), project("value"), pad, e, name)
 	return ctx.linear(mixed, name+"output.dense")
 }
 
 // attend is scaled dot-product attention of N heads (Vaswani et al., 2017, section 3.2): query, key and
 // value [B,S,H] to [B,S,H].
-func (ctx *Context) attend(query, key, value, biasB11T *Node, e EncoderConfig, site string) *Node {
+func (ctx *Context) attend(query, key, value *Node, pad padding, e EncoderConfig, site string) *Node {
 	site += "probabilities"
 	B, S := query.Shape().Dimensions[0], query.Shape().Dimensions[1]
 	heads := func(x *Node) *Node { return Reshape(x, B, S, e.Heads, e.HeadSize()) } // [B,S,N,D]
+	if ctx.fuses(query.Graph(), e) {
+		return ctx.fused(heads(query), heads(key), heads(value), pad)
+	}
 	query, key, value = heads(MulScalar(query, 1/math.Sqrt(float64(e.HeadSize())))), heads(key), heads(value)
 	if ctx.rematerialize {
-		probs := ctx.dropout(softmax(ctx.scores(query, key, biasB11T)), e.AttentionDropout, site)
+		probs := ctx.dropout(softmax(ctx.scores(query, key, pad.biasB11T)), e.AttentionDropout, site)
 		return joinHeads(ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2}))
 	}
-	return ctx.mix(query, key, value, biasB11T, e.AttentionDropout, site)
+	return ctx.mix(query, key, value, pad.biasB11T, e.AttentionDropout, site)
+}
+
+// fuses tells whether attention can be the one operation of cuDNN that GoMLX has for it. It is there in programs for GPUs
+// that have it; it takes bfloat16 and heads of a multiple of 8 numbers, and knows no dropout that is ours.
+func (ctx *Context) fuses(g *Graph, e EncoderConfig) bool {
+	has := g.Backend().Capabilities().Operations
+	dropping := ctx.key != nil && e.AttentionDropout > 0
+	return has[compute.OpTypeFusedScaledDotProductAttention] && has[compute.OpTypeFusedScaledDotProductAttentionVJP] &&
+		ctx.compute == dtypes.BFloat16 && !ctx.emulated && !dropping && e.HeadSize()%8 == 0
+}
+
+// fused is attention that writes no scores down, neither for the gradient: query, key and value [B,S,N,D] to [B,S,H].
+// All queries are computed, those of padding too, so that nothing is left undefined.
+func (ctx *Context) fused(query, key, value *Node, pad padding) *Node {
+	dims := query.Shape().Dimensions
+	all := BroadcastToDims(Scalar(query.Graph(), dtypes.Int32, dims[1]), dims[0])
+	options := compute.ScaledDotProductAttentionConfig{Scale: 1 / math.Sqrt(float64(dims[3])),
+		QuerySeqLen: InternalBackendOutputs(all)[0], KeyValueSeqLen: InternalBackendOutputs(pad.lengths())[0]}
+	mixed, _ := BackendFusedScaledDotProductAttention(ctx.operand(query), ctx.operand(key), ctx.operand(value), compute.AttentionAxesLayoutBSHD, &options)
+	return ConvertDType(Reshape(mixed, dims[0], dims[1], dims[2]*dims[3]), dtypes.Float32)
 }
 
 // joinHeads puts the heads side by side: [B,N,S,D] to [B,S,H].

@@ -35,10 +35,10 @@ func bertLayer(prefix string, i int) string {
 }
 
 func (bert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node) *Node {
-	x, bias := ctx.project(x, prefix, e), attentionBias(keep)
+	x, pad := ctx.project(x, prefix, e), paddingOf(keep)
 	return ctx.layers(e.Layers, x, func(i int, x *Node) *Node {
 		layer := bertLayer(prefix, i)
-		a := ctx.attention(x, bias, e, layer+"attention.")
+		a := ctx.attention(x, pad, e, layer+"attention.")
 		x = ctx.addNorm(x, a, e, layer+"attention.output.")
 		f := ctx.activatedLinear(x, layer+"intermediate.dense", e)
 		return ctx.addNorm(x, ctx.linear(f, layer+"output.dense"), e, layer+"output.")

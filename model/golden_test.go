@@ -30,7 +30,7 @@ func TestGoldenELECTRA(t *testing.T) {
 	}
 	config.HiddenDropout, config.AttentionDropout = 0, 0
 	kase := must.M1(safetensors.Read(filepath.Join(folder, "case.safetensors")))
-	for _, name := range []string{platform.Go, platform.CPU} {
+	for _, name := range []string{platform.Go, platform.CPU, platform.GPU} {
 		t.Run(name, func(t *testing.T) {
 			out := runGolden(t, devicetest.Open(t, name), &config, weights, kase)
 			compareAbsolute(t, "generator_logits", usedSlots(kase, out["generator_logits"]), usedSlots(kase, floats(kase, "generator_logits")), 1e-4)

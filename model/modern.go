@@ -55,13 +55,13 @@ func (modern) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node
 		x = ctx.linearNoBias(x, prefix+nameProjection)
 	}
 	norm := func(x *Node, name string) *Node { return ctx.layerNormNoBias(x, name, e.LayerNormEpsilon) }
-	bias, turn := attentionBias(keep), newRotation(x.Graph(), x.Shape().Dimensions[1], e.HeadSize())
+	pad, turn := paddingOf(keep), newRotation(x.Graph(), x.Shape().Dimensions[1], e.HeadSize())
 	x = ctx.layers(e.Layers, x, func(i int, x *Node) *Node {
 		layer, a := bertLayer(prefix, i), x
 		if i > 0 {
 			a = norm(x, layer+"attn_norm")
 		}
-		a = ctx.rotaryAttention(a, bias, turn, e, layer+"attn.")
+		a = ctx.rotaryAttention(a, pad, turn, e, layer+"attn.")
 		x = Add(x, ctx.dropout(a, e.HiddenDropout, layer+"attn"))
 		f := ctx.gatedFeedForward(norm(x, layer+"mlp_norm"), e, layer+"mlp.")
 		return Add(x, ctx.dropout(f, e.HiddenDropout, layer+"mlp"))
@@ -71,10 +71,10 @@ func (modern) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node
 
 // rotaryAttention is multi-head self-attention in which scores depend on the distance of two positions: x
 // [B,S,H] to [B,S,H].
-func (ctx *Context) rotaryAttention(x, biasB11T *Node, turn rotation, e EncoderConfig, name string) *Node {
+func (ctx *Context) rotaryAttention(x *Node, pad padding, turn rotation, e EncoderConfig, name string) *Node {
 	all, H := ctx.linearNoBias(x, name+"Wqkv"), e.HiddenSize
 	part := func(i int) *Node { return SliceAxis(all, -1, AxisRange(i*H, (i+1)*H)) }
-	mixed := ctx.attend(turn.apply(part(0)), turn.apply(part(1)), part(2), biasB11T, e, name)
+	mixed := ctx.attend(turn.apply(part(0)), turn.apply(part(1)), part(2), pad, e, name)
 	return ctx.linearNoBias(mixed, name+"Wo")
 }
 

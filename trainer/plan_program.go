@@ -6,6 +6,7 @@ import (
 
 	"elektron/internal/fault"
 	"elektron/internal/platform"
+	"elektron/internal/stablehlo"
 )
 
 // WriteProgram writes the training step of phase 1 as StableHLO text, as it is compiled for a TPU, and beside it
@@ -14,7 +15,7 @@ import (
 func (p *Plan) WriteProgram(c *Config, path string, devices int) error {
 	options := c.stepOptions(platform.TPU)
 	options.Model.VocabSize = p.VocabSize
-	programs, err := options.Programs(c.phases()[0].shape(), devices)
+	programs, err := options.Programs(c.phases()[0].shape(), stablehlo.Options{Devices: devices, Places: true})
 	if err != nil {
 		return err
 	}

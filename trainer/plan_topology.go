@@ -9,6 +9,7 @@ import (
 	"elektron/internal/fault"
 	"elektron/internal/pjrt"
 	"elektron/internal/platform"
+	"elektron/internal/stablehlo"
 )
 
 // PlanTopology is what the compiler of a TPU says of a step of phase 1. Times follow from the compiler's estimate of
@@ -190,7 +191,7 @@ func (t *topologyCompiler) compile(shape BatchShape, parts int) (*compiledStep, 
 	began := time.Now()
 	options := t.options
 	options.Parts = parts
-	programs, err := options.Programs(shape, t.devices())
+	programs, err := options.Programs(shape, stablehlo.Options{Devices: t.devices(), Places: true})
 	if err != nil {
 		return nil, err
 	}

@@ -26,17 +26,17 @@ type StepProgram struct {
 	Resident int64
 }
 
-// Programs traces the training step for a number of devices: the state is aliased to the new state and each device has
+// Programs traces the training step for devices: the state is aliased to the new state and each device has
 // all of it, the rows of the batch are split. Losses, clipping and noise are those of the whole batch, however many
 // devices there are. A step in one part is one program, train_step; one in several is gradient_of_part, which runs once
 // for each, and apply_gradient.
-func (o StepOptions) Programs(shape BatchShape, devices int) ([]StepProgram, error) {
-	s := &Step{StepOptions: o, weights: o.Model.Weights(), count: devices}
+func (o StepOptions) Programs(shape BatchShape, on stablehlo.Options) ([]StepProgram, error) {
+	s := &Step{StepOptions: o, weights: o.Model.Weights(), count: max(1, on.Devices)}
 	n, parts := len(s.weights), max(1, o.Parts)
 	shape.B /= parts
 	trace := func(kind programKind, runs int) (StepProgram, error) {
 		spec := s.spec(programKey{kind, shape})
-		p, err := stablehlo.Trace(spec.Name, stablehlo.Options{Devices: devices, Places: true}, spec.Inputs, spec.Build)
+		p, err := stablehlo.Trace(spec.Name, on, spec.Inputs, spec.Build)
 		return StepProgram{Program: p, Runs: runs}, err
 	}
 	if parts == 1 {

@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/janpfeifer/must"
 
+	"elektron/internal/stablehlo"
 	"elektron/model"
 )
 
@@ -27,7 +28,7 @@ var smallBatch = BatchShape{B: 32, S: 32, K: 8}
 func TestStepProgram(t *testing.T) {
 	o := smallStep(1)
 	n := slots * len(o.Model.Weights())
-	programs := must.M1(o.Programs(smallBatch, 4))
+	programs := must.M1(o.Programs(smallBatch, stablehlo.Options{Devices: 4, Places: true}))
 	p := programs[0]
 	if len(programs) != 1 || p.Name != "train_step" || p.Runs != 1 || p.Resident != 0 || p.Devices != 4 {
 		t.Fatalf("programs %+v", programs)
@@ -64,7 +65,7 @@ func TestStepProgram(t *testing.T) {
 func TestPartPrograms(t *testing.T) {
 	o := smallStep(4)
 	n := len(o.Model.Weights())
-	programs := must.M1(o.Programs(smallBatch, 2))
+	programs := must.M1(o.Programs(smallBatch, stablehlo.Options{Devices: 2, Places: true}))
 	part, apply := programs[0], programs[1]
 	if part.Name != "gradient_of_part" || part.Runs != 4 || apply.Name != "apply_gradient" || apply.Runs != 1 {
 		t.Fatalf("programs %s %d, %s %d", part.Name, part.Runs, apply.Name, apply.Runs)

@@ -31,7 +31,7 @@ func TestGoldenTrajectory(t *testing.T) {
 	config.HiddenDropout, config.AttentionDropout = 0, 0
 	kase := must.M1(safetensors.Read(filepath.Join(folder, "trajectory.safetensors")))
 	lamb := optimizer.Config{Name: "lamb", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, WeightDecay: 0.01, ClipNorm: 1, BiasCorrection: true}
-	for _, name := range []string{platform.Go, platform.CPU} {
+	for _, name := range []string{platform.Go, platform.CPU, platform.GPU} {
 		t.Run(name, func(t *testing.T) {
 			step, err := NewStep(devicetest.Open(t, name), StepOptions{Model: config, Optimizer: lamb, Compute: dtypes.Float32})
 			if err != nil {

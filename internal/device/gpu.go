@@ -3,6 +3,7 @@ package device
 import (
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"elektron/internal/fault"
@@ -15,6 +16,8 @@ type GPUOptions struct {
 	Allocator      string  `yaml:"allocator" doc:"of a GPU's memory: default, bfc, cuda_async, platform, vmm or address; empty is the plugin's default, bfc"`
 	MemoryFraction float64 `yaml:"memory_fraction" doc:"share of a GPU's memory that may be taken; 0 is the plugin's default, 0.75"`
 	OnDemand       bool    `yaml:"on_demand" doc:"take a GPU's memory when it is needed, not the whole share at the start"`
+	// DecomposedAttention leaves cuDNN's fused attention unused.
+	DecomposedAttention bool `yaml:"decomposed_attention" doc:"write attention out where cuDNN's fused one could compute it"`
 }
 
 // gpuAllocators are those that the CUDA plugin knows.
@@ -44,6 +47,14 @@ func (o GPUOptions) client() pjrt.Options {
 		options["allocator"] = o.Allocator
 	}
 	return options
+}
+
+// hasFusedAttention tells whether cuDNN has fused attention for a GPU: from compute capability 8.0 (Ampere) on.
+func hasFusedAttention(d *pjrt.Device) bool {
+	capability, _ := d.Attributes["compute_capability"].(string)
+	major, _, _ := strings.Cut(capability, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= 8
 }
 
 // newGPUClient loads a CUDA plugin and opens its GPUs.

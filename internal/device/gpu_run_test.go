@@ -15,13 +15,13 @@ func TestGPUFollows(t *testing.T) {
 	want, wantLosses := follow(t, devicetest.Open(t, platform.Go))
 	got, losses := follow(t, gpu)
 	for i := range want {
-		if math.Abs(float64(got[i]-want[i])) > 1e-3 { // products are TF32 on a GPU
+		if math.Abs(float64(got[i]-want[i])) > 1e-5 {
 			t.Errorf("weights %v, on the pure-Go platform %v", got, want)
 			break
 		}
 	}
 	for i := range wantLosses {
-		if math.Abs(float64(losses[i]-wantLosses[i])) > 1e-3 {
+		if math.Abs(float64(losses[i]-wantLosses[i])) > 1e-5 {
 			t.Errorf("losses %v, on the pure-Go platform %v", losses, wantLosses)
 			break
 		}

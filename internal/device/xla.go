@@ -19,8 +19,8 @@ type xla struct {
 	place
 	client *pjrt.Client
 	cache  *cache
-	key    []string // what every program compiled here depends on
-	places bool     // programs say where in the model their operations come from: for profiles of TPUs and GPUs
+	key    []string          // what every program compiled here depends on
+	traced stablehlo.Options // what programs are traced for
 	say    func(string)
 }
 
@@ -46,7 +46,11 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 		client.Close()
 		return nil, fmt.Errorf("%s: %w", chosen.Plugin.Path, err)
 	}
-	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress, places: chosen.Platform != platform.CPU}
+	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress}
+	e.traced = stablehlo.Options{Devices: len(at.ids), Places: chosen.Platform != platform.CPU} // places are for profiles of TPUs and GPUs
+	if chosen.Platform == platform.GPU {
+		e.traced.CUDA, e.traced.FusedAttention = true, !o.GPU.DecomposedAttention && hasFusedAttention(e.own[0])
+	}
 	e.key = []string{"elektron program 1", chosen.Plugin.Hash, client.PlatformVersion, e.own[0].Kind}
 	if chosen.Platform == platform.CPU {
 		e.key = append(e.key, processor())
@@ -119,7 +123,8 @@ func (e *xla) executable(key, text string, options pjrt.CompileOptions) (*pjrt.L
 }
 
 func (e *xla) trace(s Spec) (*stablehlo.Program, error) {
-	o := stablehlo.Options{Devices: len(e.ids), Places: e.places, Splits: s.Splits}
+	o := e.traced
+	o.Splits = s.Splits
 	if s.Steps > 0 {
 		return stablehlo.TraceLoop(s.Name, o, s.Steps, s.Inputs, s.Build)
 	}

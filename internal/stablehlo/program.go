@@ -126,13 +126,18 @@ type Options struct {
 	// Places writes to each operation where in the model it comes from, for those who read the program or a profile. They
 	// are most of the text, and plugins take their time to read it.
 	Places bool
+	// CUDA makes it a program for NVIDIA's GPUs: products of float32 numbers are computed as such.
+	CUDA bool
+	// FusedAttention lets a program for CUDA use cuDNN's attention (compute.OpTypeFusedScaledDotProductAttention), where it
+	// is for one device. The GPU must have it: compute capability 8.0.
+	FusedAttention bool
 	// Splits are the axes along which outputs are split over the devices, -1 for none, in order; those that are not said are
 	// not split. An output that takes over an input's memory is split as that is.
 	Splits []int
 }
 
-// Trace runs build once on nodes for the inputs and writes down what it does. The program is the one for TPUs: what
-// go-xla does otherwise for CPUs and GPUs is left out. Inputs whose memory an output takes over must have its type and
+// Trace runs build once on nodes for the inputs and writes down what it does. Unless Options say CUDA, the program
+// is the one for TPUs: what go-xla does otherwise for CPUs is left out. Inputs whose memory an output takes over must have its type and
 // shape. Panics of the builder become errors.
 func Trace(name string, o Options, inputs []Input, build func([]*graph.Node) []*graph.Node) (*Program, error) {
 	return o.trace(name, false, inputs, build)

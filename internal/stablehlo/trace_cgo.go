@@ -21,7 +21,7 @@ import (
 
 // trace builds the graph on a backend that has no device and takes the text out of it before it is compiled.
 func (p *Program) trace(o Options, withBody bool, build func([]*graph.Node) []*graph.Node) error {
-	backend, err := newOffline()
+	backend, err := newOffline(o)
 	if err != nil {
 		return err
 	}
@@ -59,18 +59,31 @@ type offline struct {
 	main *gostablehlo.Function // of the graph that was built last
 }
 
-// newOffline makes a backend whose plugin has no name, so that go-xla takes it neither for a CPU's nor for a GPU's.
-func newOffline() (*offline, error) {
-	b := &xla.Backend{}
-	plugin, err := private[*pjrt.Plugin](b, "plugin")
+// newOffline makes a backend whose plugin has no name, so that go-xla takes it neither for a CPU's nor for a GPU's, or
+// the name of a GPU's.
+func newOffline(o Options) (*offline, error) {
+	b, plugin, capabilities := &xla.Backend{}, &pjrt.Plugin{}, xla.Capabilities.Clone()
+	if o.CUDA {
+		name, err := private[string](plugin, "name")
+		if err != nil {
+			return nil, err
+		}
+		*name = "cuda"
+	}
+	// Of a program that is split, XLA would give all rows to each device.
+	fused := o.CUDA && o.FusedAttention && o.Devices <= 1
+	capabilities.Operations[compute.OpTypeFusedScaledDotProductAttention] = fused
+	capabilities.Operations[compute.OpTypeFusedScaledDotProductAttentionVJP] = fused
+	to, err := private[*pjrt.Plugin](b, "plugin")
 	if err != nil {
 		return nil, err
 	}
-	capabilities, err := private[compute.Capabilities](b, "capabilities")
+	*to = plugin
+	known, err := private[compute.Capabilities](b, "capabilities")
 	if err != nil {
 		return nil, err
 	}
-	*plugin, *capabilities = &pjrt.Plugin{}, xla.Capabilities.Clone()
+	*known = capabilities
 	return &offline{Backend: b}, nil
 }
 

@@ -41,7 +41,7 @@ func TestGoldenTrajectories(t *testing.T) {
 	if err := json.Unmarshal(text, &g); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{platform.Go, platform.CPU} {
+	for _, name := range []string{platform.Go, platform.CPU, platform.GPU} {
 		for i := range g.Cases {
 			t.Run(name+"/"+g.Cases[i].Name, func(t *testing.T) { runCase(t, devicetest.Open(t, name), &g, i) })
 		}

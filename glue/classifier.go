@@ -34,21 +34,24 @@ type programOptions struct {
 }
 
 // classifier is a model in fine-tuning: its programs, compiled for a shape when a batch first has it, and its state,
-// which lives on the devices: the weights, then their first, then their second moments.
+// which lives on the devices, as the optimizer lays it out: the weights, then first, then second moments.
 type classifier struct {
 	programOptions
 	device         *device.Device
 	weights        []model.Weight
+	layout         *optimizer.Layout // of the weights
 	state          []device.Array
 	train, predict map[[2]int]device.Program // by shape of batch
 }
 
-// slots are the arrays of the state for each weight.
-const slots = 3
-
 func newClassifier(d *device.Device, o programOptions) *classifier {
-	return &classifier{programOptions: o, device: d, weights: o.weights(),
-		train: map[[2]int]device.Program{}, predict: map[[2]int]device.Program{}}
+	c := &classifier{programOptions: o, device: d, weights: o.weights(), train: map[[2]int]device.Program{}, predict: map[[2]int]device.Program{}}
+	variables := make([]optimizer.Variable, len(c.weights))
+	for i, w := range c.weights {
+		variables[i] = optimizer.Variable{Name: w.Name, Shape: w.Shape, Rate: c.rate(w.Name)}
+	}
+	c.layout = o.optimizer.Layout(variables)
+	return c
 }
 
 // knows tells whether the step is compiled for a batch's shape.
@@ -65,23 +68,26 @@ func (o *programOptions) weights() []model.Weight {
 // start sets the state for a run: weights as given by name, those that are not given drawn from the seed, zero moments.
 func (c *classifier) start(weights map[string][]float32, seed uint32) error {
 	c.release()
-	n := len(c.weights)
-	c.state = make([]device.Array, slots*n)
-	for i, w := range c.weights {
-		values, ok := weights[w.Name]
-		if !ok {
-			values = w.Initialize(seed, c.model.InitializerRange)
+	numbers := func(slot optimizer.Slot, i int) ([]float32, error) {
+		w := c.weights[i]
+		switch values, given := weights[w.Name]; {
+		case slot != optimizer.Values:
+			return make([]float32, w.Size()), nil
+		case given:
+			return values, nil
 		}
-		for slot := range slots {
-			if slot > 0 {
-				values = make([]float32, w.Size())
-			}
-			array, err := c.device.Put(tensors.FromFlatDataAndDimensions(values, w.Shape...), device.Replicated)
-			if err != nil {
-				return fmt.Errorf("glue: copying %s to the device: %w", w.Name, err)
-			}
-			c.state[slot*n+i] = array
+		return w.Initialize(seed, c.model.InitializerRange), nil
+	}
+	for _, a := range c.layout.Arrays() {
+		values, err := c.layout.Join(a, numbers)
+		if err != nil {
+			return err
 		}
+		array, err := c.device.Put(tensors.FromFlatDataAndDimensions(values, a.Shape...), device.Replicated)
+		if err != nil {
+			return fmt.Errorf("glue: copying %s to the device: %w", c.weights[a.Of[0]].Name, err)
+		}
+		c.state = append(c.state, array)
 	}
 	return nil
 }
@@ -182,15 +188,13 @@ func (c *classifier) program(known map[[2]int]device.Program, name string, b *Ba
 		return p, nil
 	}
 	var inputs []stablehlo.Input
-	for slot := range slots {
-		for i, w := range c.weights {
-			in := stablehlo.Input{Name: fmt.Sprintf("%s#%d", w.Name, slot), DType: dtypes.Float32, Dims: w.Shape}
-			if training {
-				in.Aliased = new(slot*len(c.weights) + i)
-			}
-			if training || slot == 0 {
-				inputs = append(inputs, in)
-			}
+	for i, a := range c.layout.Arrays() {
+		in := stablehlo.Input{Name: fmt.Sprintf("%s#%d", c.weights[a.Of[0]].Name, a.Slot), DType: dtypes.Float32, Dims: a.Shape}
+		if training {
+			in.Aliased = new(i)
+		}
+		if training || a.Slot == optimizer.Values {
+			inputs = append(inputs, in)
 		}
 	}
 	for _, in := range device.Signature(values...) {
@@ -219,18 +223,22 @@ func textOf(in []*graph.Node) model.Text {
 // buildTrain is the graph of a training step. Inputs: state; text; weights [B]; seed, step (uint32) and learning rate
 // (float32); targets [B]. Outputs: the new state; loss, gradient norm and finite flag [3].
 func (c *classifier) buildTrain(in []*graph.Node) []*graph.Node {
-	n := len(c.weights)
-	state, text, rest := in[:slots*n], textOf(in[slots*n:]), in[slots*n+textInputs:]
+	n := len(c.layout.Arrays())
+	state, text, rest := in[:n], textOf(in[n:]), in[n+textInputs:]
 	weights, seed, step, rate, targets := rest[0], rest[1], rest[2], rest[3], rest[4:]
-	losses := c.losses(c.context(state[:n], model.StepKey(seed, step)), text, targets)
+	values := state[:len(c.weights)]
+	losses := c.losses(c.context(values, model.StepKey(seed, step)), text, targets)
 	sum := graph.ReduceAllSum(graph.Mul(losses, weights))
 	mean := graph.Div(sum, graph.MaxScalar(graph.ReduceAllSum(weights), 1.0))
 	minimized := mean
 	if c.sum {
 		minimized = sum
 	}
-	gradients := graph.Gradient(minimized, state[:n]...)
-	updated, norm, finite := c.update(state, gradients, minimized, step, rate)
+	gradients := make([]optimizer.Grad, len(values))
+	for i, gradient := range graph.Gradient(minimized, values...) {
+		gradients[i].Whole = gradient
+	}
+	updated, norm, finite := c.layout.ApplyIfFinite(graph.ConvertDType(step, dtypes.Float32), rate, minimized, state, gradients)
 	return append(updated, graph.Stack([]*graph.Node{mean, norm, graph.ConvertDType(finite, dtypes.Float32)}, 0))
 }
 
@@ -243,23 +251,6 @@ func (c *classifier) losses(ctx *model.Context, text model.Text, targets []*grap
 		return model.SquaredError(c.model.Classify(ctx, text), targets[0])
 	}
 	return model.CrossEntropy(c.model.Classify(ctx, text), targets[0])
-}
-
-// update is the optimizer's half of the step. Where loss or gradient are not finite, the new state is the old one.
-func (c *classifier) update(state, gradients []*graph.Node, loss, step, rate *graph.Node) (updated []*graph.Node, norm, finite *graph.Node) {
-	n := len(c.weights)
-	variables := make([]optimizer.Variable, n)
-	for i, w := range c.weights {
-		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i], First: state[n+i], Second: state[2*n+i], Rate: c.rate(w.Name)}
-	}
-	variables, norm, finite = c.optimizer.ApplyIfFinite(graph.ConvertDType(step, dtypes.Float32), rate, loss, variables)
-	updated = make([]*graph.Node, slots*n)
-	for i, v := range variables {
-		for slot, node := range [slots]*graph.Node{v.Value, v.First, v.Second} {
-			updated[slot*n+i] = node
-		}
-	}
-	return updated, norm, finite
 }
 
 // rate is the factor of the learning rate of a weight.

@@ -18,6 +18,7 @@ import (
 	"elektron/internal/testdata"
 	"elektron/model/hf/safetensors"
 	"elektron/trainer/checkpoint"
+	"elektron/trainer/optimizer"
 )
 
 func demoOf(t *testing.T, path string) *Demo {
@@ -174,7 +175,7 @@ func TestInspectExport(t *testing.T) {
 	c, exported := trained(t, "bert")
 	run, folder := must.M1(Inspect(c.Run.Out)), must.M1(Inspect(exported))
 	d := Compare(folder, run)
-	if weights := len(run.Tensors) / slots; d.Equal != weights || len(d.Differ) > 0 || len(folder.Tensors) != weights || folder.Vocabulary != run.Vocabulary {
+	if weights := len(run.Tensors) / int(optimizer.Slots); d.Equal != weights || len(d.Differ) > 0 || len(folder.Tensors) != weights || folder.Vocabulary != run.Vocabulary {
 		t.Errorf("%d of %d weights are equal, %v are not", d.Equal, weights, d.Differ)
 	}
 	for _, change := range d.Config {

@@ -27,6 +27,7 @@ import (
 	"elektron/model/hf/safetensors"
 	"elektron/model/tf1/tf1test"
 	"elektron/trainer/checkpoint"
+	"elektron/trainer/optimizer"
 )
 
 // importInto imports folders as `elektron import` does, with assignments of --set.
@@ -133,7 +134,7 @@ func TestImportStartsFresh(t *testing.T) {
 	}
 	for _, tensor := range state.Tensors {
 		zero := strings.Trim(string(tensor.Data), "\x00") == ""
-		if moment := slotOf(tensor.Name) != weightSlot; moment != zero && !strings.HasSuffix(tensor.Name, "bias") {
+		if moment := slotOf(tensor.Name) != optimizer.Values; moment != zero && !strings.HasSuffix(tensor.Name, "bias") {
 			t.Errorf("%s: zero is %t", tensor.Name, zero)
 		}
 	}
@@ -309,8 +310,8 @@ func TestImportTensorFlow(t *testing.T) {
 		}
 		state, _, _, err := checkpoint.Restore(checkpointFolder(out))
 		must.M(err)
-		if state.Step != c.step || len(state.Tensors) != slots*len(weights) {
-			t.Errorf("step %d, %d tensors; want %d, %d", state.Step, len(state.Tensors), c.step, slots*len(weights))
+		if state.Step != c.step || len(state.Tensors) != int(optimizer.Slots)*len(weights) {
+			t.Errorf("step %d, %d tensors; want %d, %d", state.Step, len(state.Tensors), c.step, int(optimizer.Slots)*len(weights))
 		}
 		for _, tensor := range state.Tensors {
 			name, _, isMoment := strings.Cut(tensor.Name, "#")

@@ -18,6 +18,7 @@ import (
 	"elektron/model/hf"
 	"elektron/model/tf1"
 	"elektron/trainer/checkpoint"
+	"elektron/trainer/optimizer"
 	"elektron/trainer/track"
 )
 
@@ -213,12 +214,12 @@ func (i *importing) save(in *imported, vocabulary *wordpiece.Vocabulary) error {
 // their moments are zero.
 func (in *imported) tensors(c *Config) []checkpoint.Tensor {
 	var list []checkpoint.Tensor
-	for slot, read := range [slots]map[string][]float32{weightSlot: in.weights, firstSlot: in.first, secondSlot: in.second} {
+	for slot, read := range [optimizer.Slots]map[string][]float32{optimizer.Values: in.weights, optimizer.FirstMoments: in.first, optimizer.SecondMoments: in.second} {
 		for _, w := range c.Model.Weights() {
 			values, ok := read[w.Name]
 			switch {
 			case ok:
-			case slot == weightSlot:
+			case slot == int(optimizer.Values):
 				values = w.Initialize(uint32(c.Run.Seed), c.Model.InitializerRange)
 			default:
 				values = make([]float32, w.Size())

@@ -16,6 +16,7 @@ import (
 	"elektron/model"
 	"elektron/model/hf"
 	"elektron/trainer/checkpoint"
+	"elektron/trainer/optimizer"
 	"elektron/trainer/track"
 )
 
@@ -68,7 +69,7 @@ func Inspect(path string) (*Inspection, error) {
 		i.Tensors = append(i.Tensors, s)
 		i.Bytes += int64(len(t.Data))
 		i.NotFinite += s.NotFinite
-		if slotOf(t.Name) == weightSlot {
+		if slotOf(t.Name) == optimizer.Values {
 			i.Parameters += int64(len(t.Data) / 4)
 		}
 	}
@@ -154,13 +155,13 @@ func summarise(t checkpoint.Tensor) TensorSummary {
 }
 
 // slotOf tells a weight from its moments by the name's suffix.
-func slotOf(name string) int {
-	for slot := slots - 1; slot > weightSlot; slot-- {
+func slotOf(name string) optimizer.Slot {
+	for slot := optimizer.Slots - 1; slot > optimizer.Values; slot-- {
 		if strings.HasSuffix(name, slotSuffix[slot]) {
 			return slot
 		}
 	}
-	return weightSlot
+	return optimizer.Values
 }
 
 // write shows an inspection as text: facts, then one line a weight with its moments' sizes.
@@ -179,12 +180,12 @@ func (i *Inspection) write(out io.Writer) error {
 		byName[t.Name] = t
 	}
 	for _, t := range i.Tensors {
-		if slotOf(t.Name) != weightSlot {
+		if slotOf(t.Name) != optimizer.Values {
 			continue
 		}
 		fmt.Fprintf(w, "\n%s\t%v\t%.4g\t%.3g\t%.3g", t.Name, t.Shape, t.Norm, t.RMS, t.Largest)
 		if i.isRun {
-			fmt.Fprintf(w, "\t%.3g\t%.3g", byName[t.Name+slotSuffix[firstSlot]].Norm, byName[t.Name+slotSuffix[secondSlot]].Norm)
+			fmt.Fprintf(w, "\t%.3g\t%.3g", byName[t.Name+slotSuffix[optimizer.FirstMoments]].Norm, byName[t.Name+slotSuffix[optimizer.SecondMoments]].Norm)
 		}
 	}
 	fmt.Fprintln(w)

@@ -9,6 +9,7 @@ import (
 
 	"elektron/internal/fault"
 	"elektron/trainer/checkpoint"
+	"elektron/trainer/optimizer"
 	"elektron/trainer/track"
 )
 
@@ -46,7 +47,7 @@ func Compare(a, b *Inspection) *Difference {
 			d.Config = append(d.Config, ConfigDifference{key, a.Config[key], b.Config[key]})
 		}
 	}
-	comparable := func(t checkpoint.Tensor) bool { return a.isRun && b.isRun || slotOf(t.Name) == weightSlot }
+	comparable := func(t checkpoint.Tensor) bool { return a.isRun && b.isRun || slotOf(t.Name) == optimizer.Values }
 	find := func(list []checkpoint.Tensor, t checkpoint.Tensor) *checkpoint.Tensor {
 		at := slices.IndexFunc(list, func(other checkpoint.Tensor) bool {
 			return other.Name == t.Name && other.DType == t.DType && slices.Equal(other.Shape, t.Shape)

@@ -19,6 +19,7 @@ import (
 	"elektron/internal/pjrt/hlo"
 	"elektron/internal/platform"
 	"elektron/internal/stablehlo"
+	"elektron/trainer/optimizer"
 )
 
 // requireCompiler skips where libtpu is not installed: it is 205 MB that only `platform install tpu` fetches.
@@ -123,7 +124,7 @@ func TestTPULint(t *testing.T) {
 	// All that is no state: tables of 32-bit numbers take whole tiles of 8 × 128 of them, lists and scalars 512 bytes.
 	const tile, list = 8 * 128 * 4, 512
 	others := int64(5*tile + list + controlInputs*list)
-	if h := p.plan.HBM; *h.Aliased < slots*floatBytes*int64(p.plan.Params.Total) || *h.Arguments-*h.Aliased > others {
+	if h := p.plan.HBM; *h.Aliased < int64(optimizer.Slots)*floatBytes*int64(p.plan.Params.Total) || *h.Arguments-*h.Aliased > others {
 		t.Errorf("of %d bytes of arguments %d are aliased; all but %d should be", *h.Arguments, *h.Aliased, others)
 	}
 }
@@ -136,7 +137,7 @@ func TestTPULintOfLoops(t *testing.T) {
 	compiler := must.M1(newTopologyCompiler(t.Context(), &c, TopologyOptions{Name: "v5e:2x2", Progress: func(string) {}}))
 	defer compiler.topology.Close()
 	o := smallStep(1)
-	s := &Step{StepOptions: o, weights: o.Model.Weights(), count: compiler.devices()}
+	s := o.step(compiler.devices())
 	spec := s.spec(programKey{loopProgram, smallBatch})
 	if spec.Steps != acceleratorDispatch {
 		t.Fatalf("a TPU is given %d steps at once by default, want %d", spec.Steps, acceleratorDispatch)
@@ -147,7 +148,7 @@ func TestTPULintOfLoops(t *testing.T) {
 	for _, problem := range lintTPU(step.modules[0], smallBatch.B/s.count*smallBatch.K*o.Model.VocabSize) {
 		t.Error(problem)
 	}
-	if state := int64(slots * floatBytes * o.Model.ParameterCount()); step.memory.Aliased < state {
+	if state := int64(optimizer.Slots) * floatBytes * int64(o.Model.ParameterCount()); step.memory.Aliased < state {
 		t.Errorf("%d bytes are aliased, the state has %d", step.memory.Aliased, state)
 	}
 	loops := 0

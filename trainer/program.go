@@ -42,7 +42,7 @@ const (
 // buildTrain is a whole training step. Inputs: state, batch, controls. Outputs: the new state, then the metrics
 // vector: statistics, gradient norm, finite flag.
 func (s *Step) buildTrain(in []*graph.Node) []*graph.Node {
-	n := slots * len(s.weights)
+	n := len(s.arrays)
 	state, batch, control := in[:n], batchOf(in[n:]), controlsOf(in[n+batchInputs:])
 	gradients, out := s.gradients(state, batch, control, nil)
 	updated, norm, finite := s.update(state, gradients, out.Statistics, control)
@@ -67,7 +67,8 @@ func (s *Step) buildPart(in []*graph.Node) []*graph.Node {
 // controls. Outputs: the new state, sums set to zero for the next step, the metrics vector.
 func (s *Step) buildApply(in []*graph.Node) []*graph.Node {
 	n := len(s.weights)
-	state, sums, control := in[:slots*n], in[slots*n:slots*n+n+1], controlsOf(in[slots*n+n+1:])
+	state, in := in[:len(s.arrays)], in[len(s.arrays):]
+	sums, control := in[:n+1], controlsOf(in[n+1:])
 	statistics := sums[n]
 	updated, norm, finite := s.update(state, sums[:n], statistics, control)
 	for _, sum := range sums {
@@ -95,21 +96,12 @@ func (s *Step) gradients(weights []*graph.Node, batch model.Batch, control contr
 // update is the optimizer's half of the step. Where losses or gradient are not finite, the new state is the old
 // one.
 func (s *Step) update(state, gradients []*graph.Node, statistics *graph.Node, control controls) (updated []*graph.Node, norm, finite *graph.Node) {
-	n := len(s.weights)
-	variables := make([]optimizer.Variable, n)
-	for i, w := range s.weights {
-		variables[i] = optimizer.Variable{Name: w.Name, Value: state[i], Gradient: gradients[i],
-			First: state[firstSlot*n+i], Second: state[secondSlot*n+i], Rate: 1, Rows: model.EqualRows(gradients[i])}
+	arriving := make([]optimizer.Grad, len(gradients))
+	for i, gradient := range gradients {
+		arriving[i] = optimizer.Grad{Whole: gradient, Rows: model.EqualRows(gradient)}
 	}
 	losses := graph.ReduceAllSum(statistics)
-	variables, norm, finite = s.Optimizer.ApplyIfFinite(graph.ConvertDType(control.step, dtypes.Float32), control.rate, losses, variables)
-	updated = make([]*graph.Node, slots*n)
-	for i, v := range variables {
-		for slot, node := range [slots]*graph.Node{v.Value, v.First, v.Second} {
-			updated[slot*n+i] = node
-		}
-	}
-	return updated, norm, finite
+	return s.layout.ApplyIfFinite(graph.ConvertDType(control.step, dtypes.Float32), control.rate, losses, state, arriving)
 }
 
 // metricsSize is the length of the metrics vector.

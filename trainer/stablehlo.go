@@ -8,6 +8,7 @@ import (
 	"elektron/internal/device"
 	"elektron/internal/stablehlo"
 	"elektron/model"
+	"elektron/trainer/optimizer"
 )
 
 // The model registers rules of its own, and is initialised before this package.
@@ -31,7 +32,7 @@ type StepProgram struct {
 // devices there are. A step in one part is one program, train_step; one in several is gradient_of_part, which runs once
 // for each, and apply_gradient.
 func (o StepOptions) Programs(shape BatchShape, on stablehlo.Options) ([]StepProgram, error) {
-	s := &Step{StepOptions: o, weights: o.Model.Weights(), count: max(1, on.Devices)}
+	s := o.step(max(1, on.Devices))
 	n, parts := len(s.weights), max(1, o.Parts)
 	shape.B /= parts
 	trace := func(kind programKind, runs int) (StepProgram, error) {
@@ -117,25 +118,31 @@ func aliased(inputs []stablehlo.Input) []stablehlo.Input {
 
 // stateInputs are the state's arrays.
 func (s *Step) stateInputs() []stablehlo.Input {
-	inputs := make([]stablehlo.Input, 0, slots*len(s.weights))
-	for slot, suffix := range slotSuffix {
-		for _, w := range s.weights {
-			split := s.split(slot, w)
-			inputs = append(inputs, stablehlo.Input{Name: w.Name + suffix, DType: dtypes.Float32, Dims: w.Shape,
-				Sharded: split != device.Replicated, Axis: max(0, split)})
-		}
+	inputs := make([]stablehlo.Input, len(s.arrays))
+	for i, a := range s.arrays {
+		split := s.split(a)
+		inputs[i] = stablehlo.Input{Name: s.nameOf(a), DType: dtypes.Float32, Dims: a.Shape, Sharded: split != device.Replicated, Axis: max(0, split)}
 	}
 	return inputs
 }
 
+// nameOf is the name of an array of the state.
+func (s *Step) nameOf(a optimizer.Array) string {
+	name := "vectors" // biases and norms
+	if len(a.Of) == 1 {
+		name = s.weights[a.Of[0]].Name
+	}
+	return name + slotSuffix[a.Slot]
+}
+
 // split is the axis along which an array of the state is split over the devices, or device.Replicated. Moments of
 // matrices are where asked, along the first axis that the devices divide (ZeRO stage 1: Rajbhandari et al., 2020,
-// section 5.1). Those of vectors are little, and updated as one vector, which would have to be put together first.
-func (s *Step) split(slot int, w model.Weight) int {
-	if !s.ShardOptimizer || slot == weightSlot || s.count == 1 || len(w.Shape) < 2 {
+// section 5.1). Those of vectors are little.
+func (s *Step) split(a optimizer.Array) int {
+	if !s.ShardOptimizer || a.Slot == optimizer.Values || s.count == 1 || len(a.Shape) < 2 {
 		return device.Replicated
 	}
-	for axis, length := range w.Shape {
+	for axis, length := range a.Shape {
 		if length%s.count == 0 {
 			return axis
 		}

@@ -11,46 +11,35 @@ import (
 	"elektron/internal/device"
 	"elektron/internal/fault"
 	"elektron/trainer/checkpoint"
+	"elektron/trainer/optimizer"
 )
 
-// Slots of the state, in the order in which they lie there.
-const (
-	weightSlot = iota
-	firstSlot
-	secondSlot
-	slots
-)
-
-var slotSuffix = [slots]string{"", "#first_moment", "#second_moment"}
+// slotSuffix is what a checkpoint's tensor has behind a weight's name.
+var slotSuffix = [optimizer.Slots]string{"", "#first_moment", "#second_moment"}
 
 // Initialize sets fresh weights, drawn from the seed, and zero moments.
 func (s *Step) Initialize(seed uint32) error {
-	s.state = make([]device.Array, slots*len(s.weights))
-	for i, w := range s.weights {
-		if err := s.set(weightSlot, i, w.Initialize(seed, s.Model.InitializerRange), s.device.Put); err != nil {
-			return err
+	return s.fill(s.device.Put, func(slot optimizer.Slot, i int) ([]float32, error) {
+		if slot == optimizer.Values {
+			return s.weights[i].Initialize(seed, s.Model.InitializerRange), nil
 		}
-		for _, moment := range []int{firstSlot, secondSlot} {
-			if err := s.set(moment, i, make([]float32, w.Size()), s.device.Put); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return make([]float32, s.weights[i].Size()), nil
+	})
 }
 
-// set copies an array of the state to the devices, by Put or Share.
-func (s *Step) set(slot, i int, values []float32, put func(*tensors.Tensor, int) (device.Array, error)) error {
-	w := s.weights[i]
-	array, err := put(tensors.FromFlatDataAndDimensions(values, w.Shape...), s.split(slot, w))
-	if err != nil {
-		return fmt.Errorf("trainer: copying %s to the device: %w", w.Name+slotSuffix[slot], err)
+// fill puts the state on the devices, by Put or Share: the numbers of each weight in each slot.
+func (s *Step) fill(put func(*tensors.Tensor, int) (device.Array, error), numbers func(optimizer.Slot, int) ([]float32, error)) error {
+	device.CloseAll(s.state)
+	s.state = make([]device.Array, len(s.arrays))
+	for i, a := range s.arrays {
+		values, err := s.layout.Join(a, numbers)
+		if err != nil {
+			return err
+		}
+		if s.state[i], err = put(tensors.FromFlatDataAndDimensions(values, a.Shape...), s.split(a)); err != nil {
+			return fmt.Errorf("trainer: copying %s to the device: %w", s.nameOf(a), err)
+		}
 	}
-	at := slot*len(s.weights) + i
-	if s.state[at] != nil {
-		s.state[at].Close()
-	}
-	s.state[at] = array
 	return nil
 }
 
@@ -58,14 +47,20 @@ func (s *Step) set(slot, i int, values []float32, put func(*tensors.Tensor, int)
 // suffix. On several hosts all processes must call it where the optimizer's state is split, as it is put together on the
 // devices, an array at a time; process 0 gets the tensors, the others nil.
 func (s *Step) Export() ([]checkpoint.Tensor, error) {
-	list := make([]checkpoint.Tensor, 0, len(s.state))
-	for i, array := range s.state {
-		slot, w := i/len(s.weights), s.weights[i%len(s.weights)]
-		values, err := s.floats(array, s.split(slot, w))
+	n := len(s.weights)
+	list := make([]checkpoint.Tensor, int(optimizer.Slots)*n)
+	for i, a := range s.arrays {
+		values, err := s.floats(s.state[i], s.split(a))
 		if err != nil {
-			return nil, fmt.Errorf("trainer: copying %s from the device: %w", w.Name+slotSuffix[slot], err)
+			return nil, fmt.Errorf("trainer: copying %s from the device: %w", s.nameOf(a), err)
 		}
-		list = append(list, checkpoint.Tensor{Name: w.Name + slotSuffix[slot], DType: "float32", Shape: w.Shape, Data: encodeFloats(values)})
+		if values == nil {
+			continue
+		}
+		for at, part := range s.layout.Cut(a, values) {
+			w := s.weights[a.Of[at]]
+			list[int(a.Slot)*n+a.Of[at]] = checkpoint.Tensor{Name: w.Name + slotSuffix[a.Slot], DType: "float32", Shape: w.Shape, Data: encodeFloats(part)}
+		}
 	}
 	if s.device.Process > 0 {
 		return nil, nil
@@ -92,27 +87,19 @@ func (s *Step) floats(array device.Array, split int) ([]float32, error) {
 // Import sets the state from a checkpoint's tensors. An error (fault.Data) names what is missing or of
 // another shape. On several hosts all processes must call it, and it is process 0 whose tensors count.
 func (s *Step) Import(list []checkpoint.Tensor) error {
-	find, put := finder(list), s.device.Put
+	put := s.device.Put
 	if s.device.Processes > 1 {
 		put = s.device.Share
 	}
-	s.state = make([]device.Array, slots*len(s.weights))
-	for slot := range slots {
-		for i, w := range s.weights {
-			values := make([]float32, w.Size()) // on a process that does not lead they do not count
-			if s.device.Process == 0 {
-				t, err := find(w.Name+slotSuffix[slot], w.Shape)
-				if err != nil {
-					return err
-				}
-				values = decodeFloats(t.Data)
-			}
-			if err := s.set(slot, i, values, put); err != nil {
-				return err
-			}
+	find := finder(list)
+	return s.fill(put, func(slot optimizer.Slot, i int) ([]float32, error) {
+		w := s.weights[i]
+		if s.device.Process > 0 {
+			return make([]float32, w.Size()), nil
 		}
-	}
-	return nil
+		t, err := find(w.Name+slotSuffix[slot], w.Shape)
+		return decodeFloats(t.Data), err
+	})
 }
 
 // finder finds a checkpoint's tensors by name.

@@ -37,8 +37,8 @@ type StepOptions struct {
 	PerDispatch int
 }
 
-// Step is the program of one training step and the state it works on. The state is a list: the weights,
-// then their first moments, then their second moments; it lives on the devices, changes in place, and nothing else is
+// Step is the program of one training step and the state it works on. The state is a list of arrays, as the optimizer
+// lays them out: the weights, then first moments, then second moments; it lives on the devices, changes in place, and nothing else is
 // kept from step to step. Everything else comes in with the call: the batch, the step's number, the learning
 // rate and the seed.
 //
@@ -48,9 +48,11 @@ type Step struct {
 	device   *device.Device
 	count    int // of devices
 	weights  []model.Weight
+	layout   *optimizer.Layout // of the weights
+	arrays   []optimizer.Array // of the state
 	programs map[programKey]device.Program
 
-	state []device.Array // 3·len(weights)
+	state []device.Array
 	sums  []device.Array // of gradients, and of the statistics: zero between steps; nil until needed
 }
 
@@ -81,7 +83,21 @@ func NewStep(d *device.Device, o StepOptions) (*Step, error) {
 	if d.Platform == platform.Go {
 		o.PerDispatch = 1 // it has no loops on the device
 	}
-	return &Step{StepOptions: o, device: d, count: d.Count, weights: o.Model.Weights(), programs: map[programKey]device.Program{}}, nil
+	s := o.step(d.Count)
+	s.device, s.programs = d, map[programKey]device.Program{}
+	return s, nil
+}
+
+// step is a step for a number of devices, before there are any.
+func (o StepOptions) step(devices int) *Step {
+	s := &Step{StepOptions: o, count: devices, weights: o.Model.Weights()}
+	variables := make([]optimizer.Variable, len(s.weights))
+	for i, w := range s.weights {
+		variables[i] = optimizer.Variable{Name: w.Name, Shape: w.Shape, Rate: 1}
+	}
+	s.layout = o.Optimizer.Layout(variables)
+	s.arrays = s.layout.Arrays()
+	return s
 }
 
 // Close frees the state and the programs.
@@ -215,7 +231,7 @@ func (s *Step) startParts(b *dataset.Batch, c Control) (device.Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.state, s.sums = out[:slots*n], out[slots*n:len(out)-1]
+	s.state, s.sums = out[:len(s.arrays)], out[len(s.arrays):len(out)-1]
 	return out[len(out)-1], nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"elektron/internal/device/devicetest"
 	"elektron/internal/platform"
 	"elektron/model"
+	"elektron/trainer/optimizer"
 )
 
 // stepConfig is a narrow model with dropout, so that what depends on noise shows.
@@ -118,9 +119,9 @@ func TestDiscriminatorWarmup(t *testing.T) {
 	step := must.M1(NewStep(devicetest.Open(t, platform.Go), c.stepOptions(platform.TPU)))
 	must.M(step.Initialize(3))
 	moment := func() (sum float64) {
-		for i, w := range step.weights {
-			if w.Name == "discriminator.discriminator_predictions.dense.weight" {
-				for _, m := range must.M1(device.Floats(step.state[firstSlot*len(step.weights)+i])) {
+		for _, tensor := range must.M1(step.Export()) {
+			if tensor.Name == "discriminator.discriminator_predictions.dense.weight"+slotSuffix[optimizer.FirstMoments] {
+				for _, m := range decodeFloats(tensor.Data) {
 					sum += math.Abs(float64(m))
 				}
 			}

@@ -37,10 +37,12 @@ func TestGoldenTrajectory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			must.M(step.Initialize(1))
-			for i, w := range step.weights {
-				must.M(step.set(weightSlot, i, weights[w.Name], step.device.Put))
-			}
+			must.M(step.fill(step.device.Put, func(slot optimizer.Slot, i int) ([]float32, error) {
+				if slot == optimizer.Values {
+					return weights[step.weights[i].Name], nil
+				}
+				return make([]float32, step.weights[i].Size()), nil
+			}))
 			state := followTrajectory(t, step, kase)
 			for i, w := range step.weights {
 				for _, candidate := range []string{w.Name, strings.Replace(w.Name, "discriminator.", "generator.", 1)} {
@@ -58,7 +60,7 @@ func TestGoldenTrajectory(t *testing.T) {
 func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) []*tensors.Tensor {
 	t.Helper()
 	exec := devicetest.Exec(t, step.device, func(in []*graph.Node) []*graph.Node {
-		n := slots * len(step.weights)
+		n := len(step.arrays)
 		batch, control := batchOf(in[n:]), controlsOf(in[n+batchInputs+1:])
 		batch.SampledIDs = in[n+batchInputs]
 		gradients, out := step.gradients(in[:n], batch, control, nil)

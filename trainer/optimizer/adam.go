@@ -10,21 +10,21 @@ import (
 // correction it is the official ELECTRA's optimizer.
 type adam struct{ Config }
 
-func (a adam) moments(p Variable) (first, second *Node) {
-	first = Add(MulScalar(p.First, a.Beta1), MulScalar(p.Gradient, 1-a.Beta1))
-	second = Add(MulScalar(p.Second, a.Beta2), MulScalar(Square(p.Gradient), 1-a.Beta2))
+func (a adam) moments(u unit) (first, second *Node) {
+	first = Add(MulScalar(u.first, a.Beta1), MulScalar(u.gradient, 1-a.Beta1))
+	second = Add(MulScalar(u.second, a.Beta2), MulScalar(Square(u.gradient), 1-a.Beta2))
 	return first, second
 }
 
-func (a adam) direction(p Variable, step *Node) *Node {
-	mean, square := p.First, p.Second
+func (a adam) direction(u unit, step *Node) *Node {
+	mean, square := u.first, u.second
 	if a.BiasCorrection {
 		mean = Div(mean, missingMass(a.Beta1, step))
 		square = Div(square, missingMass(a.Beta2, step))
 	}
 	update := Div(mean, AddScalar(Sqrt(square), a.Epsilon))
-	if a.WeightDecay > 0 && Decayed(p.Name) {
-		update = Add(update, MulScalar(p.Value, a.WeightDecay))
+	if a.WeightDecay > 0 && Decayed(u.name) {
+		update = Add(update, MulScalar(u.value, a.WeightDecay))
 	}
 	return update
 }

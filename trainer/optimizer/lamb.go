@@ -8,10 +8,10 @@ import (
 // by the same fraction of its length (You et al., 2020, algorithm 2, without a bound on the ratio).
 type lamb struct{ adam }
 
-func (l lamb) direction(p Variable, step *Node) *Node {
-	update := l.adam.direction(p, step)
-	if l.AdaptAll || Decayed(p.Name) {
-		update = Mul(OptimizationBarrier(update), trustRatio(p.Value, update))
+func (l lamb) direction(u unit, step *Node) *Node {
+	update := l.adam.direction(u, step)
+	if l.AdaptAll || Decayed(u.name) {
+		update = Mul(OptimizationBarrier(update), trustRatio(u.value, update))
 	}
 	return update
 }

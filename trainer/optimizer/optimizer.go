@@ -34,24 +34,11 @@ func (c Config) StoringMoments() Config {
 	return c
 }
 
-// Variable is one trained array in the graph, all float32 and of one shape.
-type Variable struct {
-	Name          string
-	Value         *Node
-	Gradient      *Node
-	First, Second *Node   // Adam's moments
-	Rate          float64 // factor of the learning rate, for layer-wise decay; 1 elsewhere
-
-	// Rows is, for a vector [H], an array [R,H] of which each row is its gradient, where there is one: it may be used
-	// instead.
-	Rows *Node
-}
-
-// rule makes of a parameter's clipped gradient its new moments, and of a parameter with these the step to subtract, before
+// rule makes of a variable's clipped gradient its new moments, and of a variable with these the step to subtract, before
 // the learning rate. step counts from 0 and is a float32 scalar.
 type rule interface {
-	moments(p Variable) (first, second *Node)
-	direction(p Variable, step *Node) *Node
+	moments(u unit) (first, second *Node)
+	direction(u unit, step *Node) *Node
 }
 
 // Validate reports what is wrong with the configuration, as an error of kind fault.Usage.
@@ -72,49 +59,44 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ApplyIfFinite is one update: the parameters' new values and moments (Gradient is dropped), and the global norm of the
+// ApplyIfFinite is one update: of a state and the gradients of its parameters the new state, and the global norm of the
 // gradient before clipping. Where that norm or also, a scalar, is not finite, everything stays as it is. step (from 0) and
 // learningRate are float32 scalars.
-func (c Config) ApplyIfFinite(step, learningRate, also *Node, params []Variable) (updated []Variable, gradNorm, finite *Node) {
-	bundles := c.bundles(params)
-	gradNorm = globalNorm(bundles)
+func (l *Layout) ApplyIfFinite(step, learningRate, also *Node, state []*Node, gradients []Grad) (updated []*Node, gradNorm, finite *Node) {
+	units := l.units(state, gradients)
+	gradNorm = globalNorm(units)
 	finite = OptimizationBarrier(And(IsFinite(gradNorm), IsFinite(also))) // or every update has sums of its own
-	return c.update(step, learningRate, gradNorm, finite, bundles), gradNorm, finite
+	return l.state(l.update(step, learningRate, gradNorm, finite, units)), gradNorm, finite
 }
 
-// update updates where finite, a boolean scalar, is true. The result is in the order of the variables
-// in the bundles.
-func (c Config) update(step, learningRate, gradNorm, finite *Node, bundles []bundle) []Variable {
-	rule, count := c.rule(), 0
-	for _, b := range bundles {
-		count += len(b.of)
-	}
-	updated := make([]Variable, count)
-	for _, b := range bundles {
-		p := b.joined
-		p.Gradient = c.clip(p.Gradient, gradNorm)
-		first, second := rule.moments(p)
-		p, first, second = c.withMoments(p, first, second, finite)
+// update updates where finite, a boolean scalar, is true.
+func (c Config) update(step, learningRate, gradNorm, finite *Node, units []unit) []unit {
+	rule := c.rule()
+	updated := make([]unit, len(units))
+	for i, u := range units {
+		u.gradient = c.clip(u.gradient, gradNorm)
+		first, second := rule.moments(u)
+		u, first, second = c.withMoments(u, first, second, finite)
 		rate := learningRate
-		if p.Rate != 1 {
-			rate = MulScalar(rate, p.Rate)
+		if u.rate != 1 {
+			rate = MulScalar(rate, u.rate)
 		}
-		value := Sub(p.Value, Mul(rule.direction(p, step), rate))
-		b.split(Variable{Value: Where(finite, value, p.Value), First: first, Second: second}, updated)
+		value := Sub(u.value, Mul(rule.direction(u, step), rate))
+		updated[i] = unit{value: Where(finite, value, u.value), first: first, second: second}
 	}
 	return updated
 }
 
-// withMoments is the parameter with its new moments, for what follows from them, and the moments to keep.
-func (c Config) withMoments(p Variable, first, second, finite *Node) (with Variable, keptFirst, keptSecond *Node) {
-	keptFirst, keptSecond = Where(finite, first, p.First), Where(finite, second, p.Second)
-	p.First, p.Second = first, second
+// withMoments is the variable with its new moments, for what follows from them, and the moments to keep.
+func (c Config) withMoments(u unit, first, second, finite *Node) (with unit, keptFirst, keptSecond *Node) {
+	keptFirst, keptSecond = Where(finite, first, u.first), Where(finite, second, u.second)
+	u.first, u.second = first, second
 	if c.storesMoments {
 		stored := OptimizationBarriers(keptFirst, keptSecond)
 		keptFirst, keptSecond = stored[0], stored[1]
-		p.First, p.Second = keptFirst, keptSecond
+		u.first, u.second = keptFirst, keptSecond
 	}
-	return p, keptFirst, keptSecond
+	return u, keptFirst, keptSecond
 }
 
 func (c Config) rule() rule {
@@ -135,11 +117,11 @@ func (c Config) clip(gradient, norm *Node) *Node {
 
 // globalNorm adds up squares of gradients of one shape before it sums over them: one pass and one sum for all of a
 // shape. On a TPU a sum of its own for each variable takes longer than the numbers need.
-func globalNorm(bundles []bundle) *Node {
+func globalNorm(units []unit) *Node {
 	var shapes []string
 	squares := map[string]*Node{}
-	for _, b := range bundles {
-		shape, square := b.joined.Gradient.Shape().String(), Square(b.joined.Gradient)
+	for _, u := range units {
+		shape, square := u.gradient.Shape().String(), Square(u.gradient)
 		if squares[shape] == nil {
 			shapes, squares[shape] = append(shapes, shape), square
 		} else {

@@ -5,12 +5,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"sort"
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/janpfeifer/must"
 
 	"elektron/internal/device"
 	"elektron/internal/device/devicetest"
@@ -63,39 +66,75 @@ func runCase(t *testing.T, device *device.Device, g *golden, index int) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	rates := map[string]float64{}
-	for _, name := range names {
-		rates[name] = caseRate(c.Name, name)
-	}
-	exec := devicetest.Exec(t, device, func(in []*graph.Node) []*graph.Node {
-		vars := make([]Variable, len(names))
-		for i, name := range names {
-			n := in[1+4*i:]
-			vars[i] = Variable{Name: name, Value: n[0], Gradient: n[3], First: n[1], Second: n[2], Rate: rates[name]}
-		}
-		updated, _, _ := config.ApplyIfFinite(in[0], graph.Scalar(in[0].Graph(), dtypes.Float32, c.Lr), in[0], vars)
-		var out []*graph.Node
-		for _, u := range updated {
-			out = append(out, u.Value, u.First, u.Second)
-		}
-		return out
-	})
-	state := make([]*tensors.Tensor, 3*len(names))
+	variables := make([]Variable, len(names))
 	for i, name := range names {
-		zeros := make([]float64, len(g.Initial[name]))
-		for j, values := range [][]float64{g.Initial[name], zeros, zeros} {
-			state[3*i+j] = tensor(values, g.Shapes[name])
+		variables[i] = Variable{Name: name, Shape: g.Shapes[name], Rate: caseRate(c.Name, name)}
+	}
+	layout := config.Layout(variables)
+	arrays := layout.Arrays()
+	exec := devicetest.Exec(t, device, func(in []*graph.Node) []*graph.Node {
+		gradients := make([]Grad, len(names))
+		for i := range names {
+			gradients[i].Whole = in[1+len(arrays)+i]
 		}
+		updated, _, _ := layout.ApplyIfFinite(in[0], graph.Scalar(in[0].Graph(), dtypes.Float32, c.Lr), in[0], in[1:1+len(arrays)], gradients)
+		return updated
+	})
+	state := make([]*tensors.Tensor, len(arrays))
+	for i, a := range arrays {
+		values := must.M1(layout.Join(a, func(slot Slot, of int) ([]float32, error) {
+			initial := floats(g.Initial[names[of]])
+			if slot != Values {
+				clear(initial)
+			}
+			return initial, nil
+		}))
+		state[i] = tensors.FromFlatDataAndDimensions(values, a.Shape...)
 	}
 	for step, gradients := range g.Gradients {
-		args := []*tensors.Tensor{tensors.FromScalar(float32(step))}
-		for i, name := range names {
-			args = append(args, state[3*i], state[3*i+1], state[3*i+2], tensor(gradients[name], g.Shapes[name]))
+		args := append([]*tensors.Tensor{tensors.FromScalar(float32(step))}, state...)
+		for _, name := range names {
+			args = append(args, tensors.FromFlatDataAndDimensions(floats(gradients[name]), g.Shapes[name]...))
 		}
 		state = exec(args...)
 		for i, name := range names {
-			got := tensors.MustCopyFlatData[float32](state[3*i])
-			checkClose(t, step, name, got, c.Trajectory[step][name])
+			checkClose(t, step, name, tensors.MustCopyFlatData[float32](state[i]), c.Trajectory[step][name])
+		}
+	}
+}
+
+// TestLayout: every variable lies in one array of each slot, once, and what is joined is cut into what it was. Vectors of
+// one rate share their moments, matrices do not; where all have a trust ratio, none do.
+func TestLayout(t *testing.T) {
+	variables := []Variable{{"a.weight", []int{2, 3}, 1}, {"a.bias", []int{3}, 1}, {"norm.weight", []int{2}, 1}, {"b.weight", []int{3, 2}, 1}, {"b.bias", []int{2}, 0.5}, {"norm.bias", []int{2}, 1}}
+	for _, c := range []struct {
+		config  Config
+		moments [][]int
+	}{
+		{Config{Name: "lamb"}, [][]int{{0}, {1, 2, 5}, {3}, {4}}},
+		{Config{Name: "lamb", AdaptAll: true}, [][]int{{0}, {1}, {2}, {3}, {4}, {5}}},
+	} {
+		layout := c.config.Layout(variables)
+		groups := map[Slot][][]int{}
+		for _, a := range layout.Arrays() {
+			groups[a.Slot] = append(groups[a.Slot], a.Of)
+			values := must.M1(layout.Join(a, func(slot Slot, of int) ([]float32, error) {
+				return slices.Repeat([]float32{float32(10*int(slot) + of)}, variables[of].size()), nil
+			}))
+			if size := (Variable{Shape: a.Shape}).size(); size != len(values) {
+				t.Errorf("%+v has %d numbers", a, len(values))
+			}
+			for at, part := range layout.Cut(a, values) {
+				if len(part) != variables[a.Of[at]].size() || part[0] != float32(10*int(a.Slot)+a.Of[at]) || part[len(part)-1] != part[0] {
+					t.Errorf("part %d of %+v is %v", at, a, part)
+				}
+			}
+		}
+		if want := [][]int{{0}, {1}, {2}, {3}, {4}, {5}}; !reflect.DeepEqual(groups[Values], want) {
+			t.Errorf("values %v", groups[Values])
+		}
+		if !reflect.DeepEqual(groups[FirstMoments], c.moments) || !reflect.DeepEqual(groups[SecondMoments], c.moments) {
+			t.Errorf("moments %v and %v, want %v", groups[FirstMoments], groups[SecondMoments], c.moments)
 		}
 	}
 }
@@ -125,12 +164,12 @@ func caseRate(kase, name string) float64 {
 	return 1
 }
 
-func tensor(values []float64, shape []int) *tensors.Tensor {
+func floats(values []float64) []float32 {
 	flat := make([]float32, len(values))
 	for i, v := range values {
 		flat[i] = float32(v)
 	}
-	return tensors.FromFlatDataAndDimensions(flat, shape...)
+	return flat
 }
 
 func TestDecayed(t *testing.T) {

@@ -3,70 +3,34 @@
 package trainer
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/janpfeifer/must"
 
 	"elektron/internal/device"
 	"elektron/internal/device/devicetest"
-	"elektron/internal/pjrt"
-	"elektron/internal/pjrt/hlo"
+	"elektron/internal/fault"
 	"elektron/internal/platform"
 	"elektron/internal/stablehlo"
 )
 
-// hopper describes an H100 to XLA (stream_executor.GpuTargetConfigProto, as text), after NVIDIA's data sheet and the CUDA C++
-// programming guide's table of technical specifications for compute capability 9.0.
-const hopper = `
-platform_name: "CUDA" device_description_str: "NVIDIA H100" dnn_version_info { major: 9 minor: 8 } runtime_version { major: 12 minor: 9 }
-gpu_device_info {
-  cuda_compute_capability { major: 9 } core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98
-  threads_per_warp: 32 threads_per_block_limit: 1024 threads_per_core_limit: 2048
-  shared_memory_per_core: 233472 shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448
-  registers_per_core_limit: 65536 registers_per_block_limit: 65536
-  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
-  device_memory_size: 85899345920 memory_bandwidth: 3352000000000 l2_cache_size: 52428800
-}`
-
-// gpuCompiler is the GPU's compiler, which needs no GPU, where `platform install gpu` has fetched it.
-var gpuCompiler = sync.OnceValues(func() (*pjrt.Plugin, error) {
-	found, err := platform.Obtain(context.Background(), platform.Options{Platform: platform.GPU, Offline: true})
-	if err != nil {
-		return nil, err
-	}
-	for _, library := range platform.FindCUDA(found.Path).Libraries {
-		if err := pjrt.Preload(library); err != nil {
-			return nil, err
-		}
-	}
-	return pjrt.Load(found.Path)
-})
-
-// compileForGPUs compiles a small step for so many H100.
-func compileForGPUs(t *testing.T, o StepOptions, n int) (*hlo.Module, pjrt.ProgramMemory, *stablehlo.Program) {
+// compileForGPUs compiles a small step for so many H100, where `platform install gpu` has fetched their compiler.
+func compileForGPUs(t *testing.T, o StepOptions, n int) (*compiledStep, *stablehlo.Program) {
 	t.Helper()
-	plugin, err := gpuCompiler()
-	if err != nil {
+	if _, err := platform.Obtain(t.Context(), platform.Options{Platform: platform.GPU, Offline: true}); err != nil {
 		t.Skip(err)
 	}
-	topology := must.M1(plugin.Topology("h100", pjrt.Options{"target_config": hopper, "topology": fmt.Sprintf("1x1x%d", n)}))
-	defer topology.Close()
-	program := must.M1(o.Programs(smallBatch, stablehlo.Options{Devices: n, CUDA: true, FusedAttention: true}))[0].Program
-	compiled, err := topology.Compile(program.Text, pjrt.CompileOptions{NumPartitions: n, SPMD: n > 1, Shardy: n > 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer compiled.Close()
-	code, _, err := compiled.OptimizedProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return must.M1(hlo.Parse(code)), must.M1(compiled.Memory()), program
+	c := must.M1(Preset("tiny"))
+	c.Run.Platform = platform.GPU
+	compiler := must.M1(newTopologyCompiler(t.Context(), &c, TopologyOptions{Name: fmt.Sprintf("h100:%d", n), Progress: func(line string) { t.Log(line) }}))
+	defer compiler.topology.Close()
+	step, program := &compiledStep{}, must.M1(o.Programs(smallBatch, compiler.traced))[0]
+	must.M(compiler.add(step, program))
+	return step, program.Program
 }
 
 // TestGPUStep compiles the step for GPUs that are not there. Its state changes in place. One GPU without dropout of
@@ -79,18 +43,18 @@ func TestGPUStep(t *testing.T) {
 		fused, summing bool
 	}{{0, 1, true, false}, {0.1, 2, false, true}} {
 		o.Model.AttentionDropout = c.dropout
-		module, memory, program := compileForGPUs(t, o, c.devices)
+		step, program := compileForGPUs(t, o, c.devices)
 		var state int64
 		for _, in := range program.Inputs {
 			if in.Aliased != nil {
 				state += in.Bytes()
 			}
 		}
-		if memory.Aliased < state {
-			t.Errorf("%d GPUs: %d of %d bytes of state are aliased", c.devices, memory.Aliased, state)
+		if step.memory.Aliased < state {
+			t.Errorf("%d GPUs: %d of %d bytes of state are aliased", c.devices, step.memory.Aliased, state)
 		}
 		calls, sums := map[string]int{}, 0
-		for _, computation := range module.Computations { // what a GPU is given at once is a computation of its own
+		for _, computation := range step.modules[0].Computations { // what a GPU is given at once is a computation of its own
 			for _, i := range computation.Instructions {
 				if i.Opcode == "custom-call" {
 					calls[i.CustomCallTarget]++
@@ -107,6 +71,33 @@ func TestGPUStep(t *testing.T) {
 		if calls["__cudnn$fmhaSoftmax"] != want || calls["__cudnn$fmhaSoftmaxBackward"] != want || (sums > 0) != c.summing {
 			t.Errorf("%d GPUs, dropout %g: calls %v, %d all-reduce", c.devices, c.dropout, calls, sums)
 		}
+	}
+}
+
+// TestGPUPlan: a plan for GPUs says whether the step fits and which batch does, and no times. Errors say what to do.
+func TestGPUPlan(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"--topology h100:0", "no number of GPUs"},
+		{"--topology h100:many", "no number of GPUs"},
+		{"--topology h900", "h100"},
+	} {
+		_, err := commandLine(append([]string{"plan", "--preset", "tiny", "--offline"}, strings.Fields(c.args)...)...)
+		if !strings.Contains(fmt.Sprint(err), c.says) && !strings.Contains(fmt.Sprint(err), "platform install tpu") {
+			t.Errorf("plan %s: %v, want %q", c.args, err, c.says)
+		}
+	}
+	if _, err := platform.Obtain(t.Context(), platform.Options{Platform: platform.GPU, Offline: true}); err != nil {
+		_, planned := commandLine("plan", "--preset", "tiny", "--topology", "h100")
+		if fault.KindOf(planned) != fault.Device || !strings.Contains(planned.Error(), "platform install gpu") {
+			t.Errorf("without the plugin: %v", planned)
+		}
+		t.Skip(err)
+	}
+	out := must.M1(commandLine(strings.Fields("plan --preset tiny --set model.layers=1 --set model.vocab_size=2048 --seq-len 32 --batch-size 4096 --topology l4 --set run.gpu.memory_fraction=0.004 --json")...))
+	var p Plan
+	must.M(json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &p))
+	if p.EstimatedStep != nil || p.Hours != nil || *p.HBM.Peak <= *p.HBM.Limit || *p.Fits || p.Topology.FittingBatch == 0 || p.Topology.FittingBatch >= 4096 {
+		t.Errorf("fits %v, %+v of %+v, batch %d", *p.Fits, *p.HBM.Peak, *p.HBM.Limit, p.Topology.FittingBatch)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func PlanCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "plan",
-		Usage: "tell a run's parameters, FLOPs, memory and hours, without a device; compile for a TPU without one",
+		Usage: "tell a run's parameters, FLOPs, memory and hours, without a device; compile for a TPU or GPU without one",
 		Description: `Parameters by part, useful FLOPs, tokens and memory of every phase, and hours at a speed that you give.
 Nothing is downloaded, read or written but a --vocab file, whose size counts. Examples:
    elektron plan --preset base --recipe lamb-two-phase
@@ -24,12 +24,14 @@ Nothing is downloaded, read or written but a --vocab file, whose size counts. Ex
 With --topology the training step is compiled for that TPU, ahead of time and without one (a minute or several; the
 compiler, 205 MB, is fetched once): whether it fits and which batch does, cycles, time, tokens a second, MFU, the
 costliest operations. Known: ` + knownTopologies + `.
-   elektron plan --preset small --batch-size 128 --topology v5e:2x2`,
+   elektron plan --preset small --batch-size 128 --topology v5e:2x2
+For GPUs, one or several as in h100:8, it is whether the step fits and which batch does, where the GPU's plugin is
+installed (elektron platform install gpu). Known: ` + knownGPUs + `.`,
 		Flags: append(configFlags(),
 			&cli.Float64Flag{Name: "tokens-per-s", Usage: "speed: tokens a second over all devices"},
 			&cli.Float64Flag{Name: "mfu", Usage: "speed: share of the devices' peak that useful FLOPs take, 0 to 1"},
 			&cli.Float64Flag{Name: "peak-tflops", Usage: "peak of all devices together, in 1e12 FLOPs a second (197 for one TPU v5e)"},
-			&cli.StringFlag{Name: "topology", Usage: "TPU slice to compile for, such as v5e:2x2"},
+			&cli.StringFlag{Name: "topology", Usage: "TPU slice or GPUs to compile for, such as v5e:2x2 or h100"},
 			&cli.StringFlag{Name: "program", Usage: "file for the step's StableHLO text; its signature goes to FILE.json"},
 			&cli.StringFlag{Name: "hlo", Usage: "with --topology: file for the compiled program, an HLO proto"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}),
@@ -46,7 +48,9 @@ func runPlan(c *cli.Context) error {
 		return err
 	}
 	if c.IsSet("topology") {
-		config.Run.Platform = platform.TPU
+		if config.Run.Platform = platform.TPU; isGPUTopology(c.String("topology")) {
+			config.Run.Platform = platform.GPU
+		}
 	}
 	p, err := MakePlan(config, Speed{TokensPerS: c.Float64("tokens-per-s"), MFU: c.Float64("mfu"), PeakFLOPs: 1e12 * c.Float64("peak-tflops")})
 	if err != nil {

@@ -5,17 +5,15 @@ import (
 	"os"
 
 	"elektron/internal/fault"
-	"elektron/internal/platform"
-	"elektron/internal/stablehlo"
 )
 
-// WriteProgram writes the training step of phase 1 as StableHLO text, as it is compiled for a TPU, and beside it
+// WriteProgram writes the training step of phase 1 as StableHLO text, as it is compiled for a TPU or GPU, and beside it
 // path.json, its signature. Of a step in several parts there are two programs; the second one goes to path.apply. It
 // is written for a number of devices, over which the batch is split.
 func (p *Plan) WriteProgram(c *Config, path string, devices int) error {
-	options := c.stepOptions(platform.TPU)
+	options := c.stepOptions(c.planPlatform())
 	options.Model.VocabSize = p.VocabSize
-	programs, err := options.Programs(c.phases()[0].shape(), stablehlo.Options{Devices: devices, Places: true})
+	programs, err := options.Programs(c.phases()[0].shape(), c.tracedFor(devices))
 	if err != nil {
 		return err
 	}

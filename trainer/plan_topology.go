@@ -12,8 +12,9 @@ import (
 	"elektron/internal/stablehlo"
 )
 
-// PlanTopology is what the compiler of a TPU says of a step of phase 1. Times follow from the compiler's estimate of
-// cycles, which was within 30 % of two published runs; they are for planning and comparing, not a promise.
+// PlanTopology is what the compiler of a TPU or GPU says of a step of phase 1. Times follow from the TPU compiler's estimate of
+// cycles, which was within 30 % of two published runs; they are for planning and comparing, not a promise. The GPU's has no
+// estimates: what follows from them is 0 or empty.
 type PlanTopology struct {
 	Name    string `json:"name"`
 	Kind    string `json:"kind"` // of the devices
@@ -44,7 +45,7 @@ type PlanTopology struct {
 
 // TopologyOptions say what to compile a plan for.
 type TopologyOptions struct {
-	Name     string       // such as v5e:2x2
+	Name     string       // such as v5e:2x2 or h100:8
 	HLO      string       // file for the compiled program of phase 1; empty for none
 	Progress func(string) // told what takes long
 }
@@ -52,7 +53,7 @@ type TopologyOptions struct {
 // AddTopology compiles the training step of each phase for a topology, ahead of time and without its devices, and adds
 // what comes out to the plan. A step that does not fit is a result, not an error.
 //
-// Errors are of kind Usage (no such topology, a batch that its devices do not divide), Device (libtpu is missing or
+// Errors are of kind Usage (no such topology, a batch that its devices do not divide), Device (the plugin is missing or
 // damaged) or Storage.
 func (p *Plan) AddTopology(ctx context.Context, c *Config, o TopologyOptions) error {
 	compiler, err := newTopologyCompiler(ctx, c, o)
@@ -83,37 +84,70 @@ func (p *Plan) AddTopology(ctx context.Context, c *Config, o TopologyOptions) er
 				return err
 			}
 		}
-		one := &p.Phases[i]
-		one.Hours = new(float64(one.Steps) * step.seconds(p.Topology) / 3600)
-		hours += *one.Hours
+		if compiler.estimates() {
+			one := &p.Phases[i]
+			one.Hours = new(float64(one.Steps) * step.seconds(p.Topology) / 3600)
+			hours += *one.Hours
+		}
 	}
-	p.Hours = &hours
+	if compiler.estimates() {
+		p.Hours = &hours
+	}
 	return nil
 }
 
 // addStep takes over what is known of phase 1's compiled step.
 func (p *Plan) addStep(step *compiledStep) {
-	t := p.Topology
+	t, m := p.Topology, step.memory
+	p.HBM.Arguments, p.HBM.Temporaries, p.HBM.Aliased, p.HBM.Peak = &m.Arguments, &m.Temporaries, &m.Aliased, &m.Peak
+	t.Compile, t.Collectives = step.took.Seconds(), exchanges(step.costs)
+	if t.Clock == 0 {
+		return
+	}
 	seconds := step.seconds(t)
 	p.EstimatedCycles, p.EstimatedStep = new(step.cycles()), &seconds
 	p.MFU = new(p.FLOPsPerStep / seconds / (t.PeakFLOPs * float64(t.Devices)))
-	m := step.memory
-	p.HBM.Arguments, p.HBM.Temporaries, p.HBM.Aliased, p.HBM.Peak = &m.Arguments, &m.Temporaries, &m.Aliased, &m.Peak
-	t.FLOPs, t.Bytes, t.Compile = step.flops, step.bytes, step.took.Seconds()
+	t.FLOPs, t.Bytes = step.flops, step.bytes
 	t.TokensPerS = float64(p.Phases[0].TokensPerStep) / seconds
-	t.Shares, t.Costliest, t.UncountedLoops, t.Collectives = shares(step.costs), costliest(step.costs), step.loops, exchanges(step.costs)
+	t.Shares, t.Costliest, t.UncountedLoops = shares(step.costs), costliest(step.costs), step.loops
 }
 
 // topologyCompiler compiles steps of a configuration for a topology.
 type topologyCompiler struct {
 	topology *pjrt.Topology
-	chip     chip
-	limit    int64 // bytes of a device's memory
+	clock    float64 // of a device; 0 where the compiler estimates no cycles
+	peak     float64 // FLOPs a second of a device
+	limit    int64   // bytes of a device's memory
 	options  StepOptions
+	traced   stablehlo.Options
 	progress func(string)
 }
 
+// estimates tells whether the compiler says how long its programs take.
+func (t *topologyCompiler) estimates() bool { return t.clock > 0 }
+
+// planPlatform is the platform whose programs are planned: the TPU's unless GPUs are asked for.
+func (c *Config) planPlatform() string {
+	if c.Run.Platform == platform.GPU {
+		return platform.GPU
+	}
+	return platform.TPU
+}
+
+// tracedFor says what programs for so many devices are traced for.
+func (c *Config) tracedFor(devices int) stablehlo.Options {
+	gpu := c.planPlatform() == platform.GPU
+	return stablehlo.Options{Devices: devices, Places: true, CUDA: gpu, FusedAttention: gpu && !c.Run.GPU.DecomposedAttention}
+}
+
 func newTopologyCompiler(ctx context.Context, c *Config, o TopologyOptions) (*topologyCompiler, error) {
+	if isGPUTopology(o.Name) {
+		return newGPUCompiler(ctx, c, o)
+	}
+	return newTPUCompiler(ctx, c, o)
+}
+
+func newTPUCompiler(ctx context.Context, c *Config, o TopologyOptions) (*topologyCompiler, error) {
 	found, err := platform.Obtain(ctx, platform.Options{Platform: platform.TPU, Plugin: c.Run.Plugin, Offline: c.Run.Offline, Progress: o.Progress})
 	if err != nil {
 		return nil, fault.Wrap(fault.Device, err, "plan: --topology %s needs the TPU's compiler", o.Name)
@@ -124,13 +158,14 @@ func newTopologyCompiler(ctx context.Context, c *Config, o TopologyOptions) (*to
 	}
 	topology, err := plugin.Topology(o.Name, nil)
 	if fault.KindOf(err) == fault.Usage {
-		return nil, fault.New(fault.Usage, "plan: --topology %q is none that the TPU's compiler knows; known ones: %s", o.Name, knownTopologies)
+		return nil, fault.New(fault.Usage, "plan: --topology %q is none that the TPU's compiler knows; known ones: %s; and of GPUs, each alone or several as in h100:8: %s", o.Name, knownTopologies, knownGPUs)
 	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Device, err, "plan")
 	}
-	compiler := &topologyCompiler{topology: topology, options: c.stepOptions(platform.TPU), progress: o.Progress}
-	compiler.chip, err = chipOf(topology)
+	kind, err := chipOf(topology)
+	compiler := &topologyCompiler{topology: topology, clock: kind.clock(), peak: kind.peak, options: c.stepOptions(platform.TPU),
+		traced: c.tracedFor(len(topology.Devices)), progress: o.Progress}
 	if err == nil {
 		compiler.limit, err = memoryLimit(topology)
 	}
@@ -160,7 +195,7 @@ func (t *topologyCompiler) describe() *PlanTopology {
 		hosts[d.ProcessIndex] = true
 	}
 	return &PlanTopology{Name: t.topology.Name, Kind: t.topology.Devices[0].Kind, Devices: t.devices(), Hosts: len(hosts),
-		Clock: t.chip.clock(), PeakFLOPs: t.chip.peak}
+		Clock: t.clock, PeakFLOPs: t.peak}
 }
 
 func (t *topologyCompiler) devices() int { return len(t.topology.Devices) }
@@ -191,7 +226,7 @@ func (t *topologyCompiler) compile(shape BatchShape, parts int) (*compiledStep, 
 	began := time.Now()
 	options := t.options
 	options.Parts = parts
-	programs, err := options.Programs(shape, stablehlo.Options{Devices: t.devices(), Places: true})
+	programs, err := options.Programs(shape, t.traced)
 	if err != nil {
 		return nil, err
 	}
@@ -216,5 +251,11 @@ func (t *topologyCompiler) add(step *compiledStep, p StepProgram) error {
 		return fault.Wrap(fault.Device, err, "plan: %s", p.Name)
 	}
 	defer executable.Close()
-	return step.add(executable, p)
+	if err := step.add(executable, p); err != nil {
+		return err
+	}
+	if m := step.memory; !t.estimates() && m.Peak > t.limit { // a TPU's compiler refuses it itself
+		return fault.Wrap(fault.OutOfMemory, tooMuch{m.Peak, m.Temporaries, t.limit}, "plan: %s", p.Name)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"regexp"
@@ -15,10 +16,13 @@ const fitAttempts = 4
 // temporaries is how libtpu 0.0.51 says how much a program would need besides its arguments.
 var temporaries = regexp.MustCompile(`required for HLO temporaries \(([0-9.]+)([KMGT]?)\)`)
 
-// neededBytes reads the temporaries of a program that does not fit out of the compiler's complaint, 0 where they are
-// not in it.
-func neededBytes(complaint string) float64 {
-	match := temporaries.FindStringSubmatch(complaint)
+// neededBytes are the temporaries of a program that does not fit, where need be read out of the compiler's complaint; 0
+// where they are not in it.
+func neededBytes(complaint error) float64 {
+	if known, ok := errors.AsType[tooMuch](complaint); ok {
+		return float64(known.temporaries)
+	}
+	match := temporaries.FindStringSubmatch(complaint.Error())
 	if match == nil {
 		return 0
 	}
@@ -36,7 +40,7 @@ func (p *Plan) findFit(t *topologyCompiler, phase *phase, complaint error) error
 	shape := phase.shape()
 	rows := shape.B / phase.parts / t.devices()
 	for range fitAttempts {
-		needed := neededBytes(complaint.Error())
+		needed := neededBytes(complaint)
 		if phase.number == 1 && p.HBM.Temporaries == nil && needed > 0 {
 			p.HBM.Temporaries, p.HBM.Peak = new(int64(needed)), new(int64(needed)+state)
 		}

@@ -32,7 +32,7 @@ func (s *compiledStep) add(e *pjrt.Executable, p StepProgram) error {
 		s.memory = memory
 	}
 	analysis, err := e.CostAnalysis()
-	if err != nil {
+	if err != nil && pjrt.CodeOf(err) != pjrt.Unimplemented {
 		return err
 	}
 	s.flops += float64(p.Runs) * analysis["flops"]

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -339,7 +340,7 @@ const tooLarge = `module @large { func.func @main(%a: tensor<1024x131072xf32>) -
 
 // TestNeededBytes: the compiler's own words are understood.
 func TestNeededBytes(t *testing.T) {
-	if got := neededBytes("something else"); got != 0 {
+	if got := neededBytes(errors.New("something else")); got != 0 {
 		t.Errorf("nothing is said, yet %g bytes are needed", got)
 	}
 	requireCompiler(t)
@@ -349,7 +350,7 @@ func TestNeededBytes(t *testing.T) {
 	if fault.KindOf(err) != fault.OutOfMemory {
 		t.Fatal(err)
 	}
-	near(t, "needed", neededBytes(err.Error()), 64<<30, 0.02)
+	near(t, "needed", neededBytes(err), 64<<30, 0.02)
 }
 
 // TestChips: peak and matrix units give the clocks that are published of the versions of which they are.

@@ -9,7 +9,15 @@ import (
 // writeTopology shows what the compiler says.
 func (p *Plan) writeTopology(w io.Writer) error {
 	t := p.Topology
-	fmt.Fprintf(w, "\n%s: %d devices (%s), hosts: %d; %.3g GHz and %.4g TFLOP/s in bfloat16 each\n", t.Name, t.Devices, t.Kind, t.Hosts, t.Clock/1e9, t.PeakFLOPs/1e12)
+	clock := ""
+	if t.Clock > 0 {
+		clock = fmt.Sprintf("%.3g GHz and ", t.Clock/1e9)
+	}
+	devices := "1 device"
+	if t.Devices > 1 {
+		devices = fmt.Sprintf("%d devices", t.Devices)
+	}
+	fmt.Fprintf(w, "\n%s: %s (%s), hosts: %d; %s%.4g TFLOP/s in bfloat16 each\n", t.Name, devices, t.Kind, t.Hosts, clock, t.PeakFLOPs/1e12)
 	if !*p.Fits {
 		need := ""
 		if p.HBM.Peak != nil {
@@ -20,13 +28,16 @@ func (p *Plan) writeTopology(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "fits: of a device's %.3f GB the step takes %.3f GB (arguments %.3f, of which aliased %.3f; temporaries %.3f)\n",
 		gigabytes(p.HBM.Limit), gigabytes(p.HBM.Peak), gigabytes(p.HBM.Arguments), gigabytes(p.HBM.Aliased), gigabytes(p.HBM.Temporaries))
+	if p.EstimatedCycles == nil {
+		writeCollectives(w, t)
+		_, err := fmt.Fprintf(w, "compiled in %.0f s; this compiler estimates no times\n", t.Compile)
+		return err
+	}
 	fmt.Fprintf(w, "a device and step: %.4g M cycles, %.3g FLOPs, %.3g bytes accessed (compiled in %.0f s)\n", float64(*p.EstimatedCycles)/1e6, t.FLOPs, t.Bytes, t.Compile)
 	if t.UncountedLoops > 0 {
 		fmt.Fprintf(w, "%d loops count once: it is not known how often they go round\n", t.UncountedLoops)
 	}
-	for _, c := range t.Collectives {
-		fmt.Fprintf(w, "between devices: %d %s of %.4g M numbers in all\n", c.Runs, c.Opcode, float64(c.Numbers)/1e6)
-	}
+	writeCollectives(w, t)
 	fmt.Fprintln(w, "\nshare of the cycles")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range t.Shares {
@@ -41,6 +52,12 @@ func (p *Plan) writeTopology(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "\nestimated: a step of phase 1 %.4g s, %.4g tokens/s, MFU %.3g by useful FLOPs; %.4g hours in all\n",
 		*p.EstimatedStep, t.TokensPerS, *p.MFU, *p.Hours)
 	return err
+}
+
+func writeCollectives(w io.Writer, t *PlanTopology) {
+	for _, c := range t.Collectives {
+		fmt.Fprintf(w, "between devices: %d %s of %.4g M numbers in all\n", c.Runs, c.Opcode, float64(c.Numbers)/1e6)
+	}
 }
 
 func gigabytes(n *int64) float64 { return float64(*n) / 1e9 }

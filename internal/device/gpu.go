@@ -76,21 +76,12 @@ func newGPUClient(path string, o GPUOptions, say func(string)) (*pjrt.Client, er
 // driverLibrary is the part of NVIDIA's driver that programs load. It comes with the driver and with nothing else.
 const driverLibrary = "libcuda.so.1"
 
-// loadGPU loads a CUDA plugin after what it will ask for: the driver's library, and CUDA's libraries, of which its own
-// search path has only some. The folder with ptxas and libdevice is named to XLA in the environment variable XLA_FLAGS,
-// unless it says something of it already.
+// loadGPU loads a CUDA plugin to run on GPUs, after the driver's library.
 func loadGPU(path string, say func(string)) (*pjrt.Plugin, error) {
 	if err := loadDriver(driverLibrary); err != nil {
 		return nil, err
 	}
-	cuda := platform.FindCUDA(path)
-	nameCUDA(cuda.Folder)
-	for _, library := range cuda.Libraries {
-		if err := pjrt.Preload(library); err != nil {
-			say("warning: a library of CUDA's is left out, and what needs it will fail: " + err.Error())
-		}
-	}
-	plugin, err := pjrt.Load(path)
+	plugin, err := LoadGPUCompiler(path, say)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +93,20 @@ func loadGPU(path string, say func(string)) (*pjrt.Plugin, error) {
 		return plugin, platform.CheckDriver(int(version / 1000))
 	}
 	return plugin, nil
+}
+
+// LoadGPUCompiler loads a CUDA plugin that may only compile, for GPUs that need not be there (pjrt.Plugin.Topology). CUDA's
+// libraries are loaded before, of which its own search path has only some. The folder with ptxas and libdevice is named to XLA in the
+// environment variable XLA_FLAGS, unless it says something of it already.
+func LoadGPUCompiler(path string, say func(string)) (*pjrt.Plugin, error) {
+	cuda := platform.FindCUDA(path)
+	nameCUDA(cuda.Folder)
+	for _, library := range cuda.Libraries {
+		if err := pjrt.Preload(library); err != nil {
+			say("warning: a library of CUDA's is left out, and what needs it will fail: " + err.Error())
+		}
+	}
+	return pjrt.Load(path)
 }
 
 func loadDriver(library string) error {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"elektron/internal/fault"
@@ -107,14 +106,15 @@ func TestDamageIsNamed(t *testing.T) {
 	}
 }
 
+// wrongThings are what may lie where a file should be.
+var wrongThings = map[string]func(path string) error{
+	"missing":         func(string) error { return nil },
+	"a folder":        func(path string) error { return os.Mkdir(path, 0o755) },
+	"a dangling link": func(path string) error { return os.Symlink("nowhere", path) },
+}
+
 func TestWrongThingsInPlaceOfFiles(t *testing.T) {
-	replace := map[string]func(path string) error{
-		"missing":         func(string) error { return nil },
-		"a folder":        func(path string) error { return os.Mkdir(path, 0o755) },
-		"a pipe":          func(path string) error { return syscall.Mkfifo(path, 0o644) },
-		"a dangling link": func(path string) error { return os.Symlink("nowhere", path) },
-	}
-	for what, put := range replace {
+	for what, put := range wrongThings {
 		for _, name := range []string{dataName, manifestName} {
 			dir, newest := twoCheckpoints(t)
 			path := filepath.Join(newest, name)

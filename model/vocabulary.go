@@ -12,8 +12,9 @@ import (
 
 // The generator's distribution over the vocabulary is read several times: for its largest logit, for the sums of
 // the exponentials, for the draw, for the gradient. [V,M] in float32 is so large that on a TPU each pass over it in
-// memory costs several times the product that makes it. So there every reader has a product of its own, which is
-// fused with what reads it, and logits are never written to memory; elsewhere they are computed once.
+// memory costs several times the product that makes it. So there the largest logit, the sums, and what follows from these
+// (draw and gradient together) have a product each, which is fused with what reads it, and logits are never written to
+// memory; elsewhere they are computed once.
 
 // blockWidth is the width of blocks of the vocabulary.
 const blockWidth = lanes
@@ -34,12 +35,13 @@ func wholeBlocks(x *Node, value float64) *Node {
 }
 
 // vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [R,M]. Logits behind the vocabulary are
-// never.
+// never. The bias needs no spread: what arrives at it is summed where it is made, in a product's pass.
 func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
 	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
 		return ctx.product(wholeBlocks(table, 0), []int{1}, nil, transformed, []int{1}, nil)
 	})
-	return Add(logits, ctx.spread(wholeBlocks(ctx.weight(nameGeneratorBias), never), 0, logits.Shape().Dimensions...))
+	bias := InsertAxes(wholeBlocks(ctx.weight(nameGeneratorBias), never), -1)
+	return Add(logits, BroadcastToDims(bias, logits.Shape().Dimensions...))
 }
 
 // blockLogits are vocabularyLogits by block, from a product of blocks: [P,W,M], without a gradient.
@@ -105,12 +107,14 @@ type distribution struct {
 	first *Node // [R,M]: the logits from which top was read
 	top   *Node // [M]: the largest logit
 	sums  *Node // [P,M]: Σ exp(logit − top) over each block
+	last  *Node // [P,W,M]: the logits for all that needs the sums first
 }
 
 func newDistribution(s scores) distribution {
 	d := distribution{scores: s, first: s.all()}
 	d.top = ReduceMax(d.first, 0)
 	d.sums = ReduceSum(Exp(Sub(s.blocks(d.top), InsertAxes(d.top, 0, 0))), 1)
+	d.last = s.blocks(d.sums)
 	return d
 }
 
@@ -140,10 +144,9 @@ func (d distribution) draw(uniform *Node) *Node {
 
 // blockWeights are exp(logit − top) of one block a row: block [M] to [M,W].
 func (d distribution) blockWeights(block *Node) *Node {
-	all := d.blocks(block)
-	P, M := all.Shape().Dimensions[0], all.Shape().Dimensions[2]
-	here := Equal(Iota(all.Graph(), shapes.Make(dtypes.Int32, P, 1, M), 0), InsertAxes(block, 0, 0))
-	logits := ReduceSum(Where(BroadcastToShape(here, all.Shape()), all, ZerosLike(all)), 0) // [W,M]
+	P, M := d.last.Shape().Dimensions[0], d.last.Shape().Dimensions[2]
+	here := Equal(Iota(block.Graph(), shapes.Make(dtypes.Int32, P, 1, M), 0), InsertAxes(block, 0, 0))
+	logits := ReduceSum(Where(BroadcastToShape(here, d.last.Shape()), d.last, ZerosLike(d.last)), 0) // [W,M]
 	return TransposeAllAxes(Exp(Sub(logits, InsertAxes(d.top, 0))), 1, 0)
 }
 
@@ -155,15 +158,12 @@ func countBelow(x, target *Node) *Node {
 	return Min(count, Scalar(x.Graph(), dtypes.Int32, x.Shape().Dimensions[1]-1))
 }
 
-// vocabularyLoss is the negative log-likelihood of labels [M]: [M]. Its gradient to the logits is the softmax, of
-// logits that are computed again where that is cheaper than to keep them.
+// vocabularyLoss is the negative log-likelihood of labels [M]: [M]. Its gradient to the logits is the softmax.
 func (c *Config) vocabularyLoss(ctx *Context, transformed, logits, labels *Node, d distribution) *Node {
 	denominator := StopGradient(d.logSumExp())
 	sum := withGradient(denominator, []*Node{logits}, func(arriving *Node) []*Node {
-		if ctx.recomputes() {
-			logits = c.vocabularyLogits(ctx, afresh(transformed, denominator))
-		}
-		return []*Node{Mul(Exp(Sub(logits, InsertAxes(denominator, 0))), InsertAxes(arriving, 0))}
+		gradient := Mul(Exp(Sub(d.last, InsertAxes(denominator, 0, 0))), InsertAxes(arriving, 0, 0))
+		return []*Node{Reshape(gradient, logits.Shape().Dimensions...)}
 	})
 	return Sub(sum, c.labelLogits(ctx, transformed, labels))
 }

@@ -58,7 +58,8 @@ func (albert) encode(ctx *Context, prefix string, e EncoderConfig, x, keep *Node
 func (ctx *Context) albertLayer(x *Node, pad padding, e EncoderConfig, layer, site string) *Node {
 	project := func(name string) *Node { return ctx.linear(x, layer+"attention."+name) }
 	mixed := ctx.attend(project("query"), project("key"), project("value"), pad, e, site+"attention.")
-	a := ctx.dropout(ctx.linear(mixed, layer+"attention.dense"), e.HiddenDropout, site+"attention")
+	joined := ctx.addBias(ctx.joinHeads(mixed, layer+"attention.dense"), layer+"attention.dense")
+	a := ctx.dropout(joined, e.HiddenDropout, site+"attention")
 	x = ctx.layerNorm(Add(x, a), layer+"attention.LayerNorm", e.LayerNormEpsilon)
 	f := ctx.linear(ctx.activatedLinear(x, layer+"ffn", e), layer+"ffn_output")
 	return ctx.layerNorm(Add(x, ctx.dropout(f, e.HiddenDropout, site+"ffn")), layer+"full_layer_layer_norm", e.LayerNormEpsilon)

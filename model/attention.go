@@ -6,7 +6,6 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -31,11 +30,11 @@ func (p padding) lengths() *Node {
 func (ctx *Context) attention(x *Node, pad padding, e EncoderConfig, name string) *Node {
 	project := func(projection string) *Node { return ctx.linear(x, name+"self."+projection) }
 	mixed := ctx.attend(project("query"), project("key"), project("value"), pad, e, name)
-	return ctx.linear(mixed, name+"output.dense")
+	return ctx.addBias(ctx.joinHeads(mixed, name+"output.dense"), name+"output.dense")
 }
 
 // attend is scaled dot-product attention of N heads (Vaswani et al., 2017, section 3.2): query, key and
-// value [B,S,H] to [B,S,H].
+// value [B,S,H] to [B,N,S,D].
 func (ctx *Context) attend(query, key, value *Node, pad padding, e EncoderConfig, site string) *Node {
 	site += "probabilities"
 	B, S := query.Shape().Dimensions[0], query.Shape().Dimensions[1]
@@ -46,7 +45,7 @@ func (ctx *Context) attend(query, key, value *Node, pad padding, e EncoderConfig
 	query, key, value = heads(MulScalar(query, 1/math.Sqrt(float64(e.HeadSize())))), heads(key), heads(value)
 	if ctx.rematerialize {
 		probs := ctx.dropout(softmax(ctx.scores(query, key, pad.biasB11T)), e.AttentionDropout, site)
-		return joinHeads(ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2}))
+		return ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2})
 	}
 	return ctx.mix(query, key, value, pad.biasB11T, e.AttentionDropout, site)
 }
@@ -60,7 +59,7 @@ func (ctx *Context) fuses(g *Graph, e EncoderConfig) bool {
 		ctx.compute == dtypes.BFloat16 && !ctx.emulated && !dropping && e.HeadSize()%8 == 0
 }
 
-// fused is attention that writes no scores down, neither for the gradient: query, key and value [B,S,N,D] to [B,S,H].
+// fused is attention that writes no scores down, neither for the gradient: query, key and value [B,S,N,D] to [B,N,S,D].
 // All queries are computed, those of padding too, so that nothing is left undefined.
 func (ctx *Context) fused(query, key, value *Node, pad padding) *Node {
 	dims := query.Shape().Dimensions
@@ -68,19 +67,15 @@ func (ctx *Context) fused(query, key, value *Node, pad padding) *Node {
 	options := compute.ScaledDotProductAttentionConfig{Scale: 1 / math.Sqrt(float64(dims[3])),
 		QuerySeqLen: InternalBackendOutputs(all)[0], KeyValueSeqLen: InternalBackendOutputs(pad.lengths())[0]}
 	mixed, _ := BackendFusedScaledDotProductAttention(ctx.operand(query), ctx.operand(key), ctx.operand(value), compute.AttentionAxesLayoutBSHD, &options)
-	return ConvertDType(Reshape(mixed, dims[0], dims[1], dims[2]*dims[3]), dtypes.Float32)
+	return ConvertDType(TransposeAllAxes(mixed, 0, 2, 1, 3), dtypes.Float32)
 }
 
-// joinHeads puts the heads side by side: [B,N,S,D] to [B,S,H].
-func joinHeads(x *Node) *Node {
-	dims := x.Shape().Dimensions
-	return Reshape(TransposeAllAxes(x, 0, 2, 1, 3), dims[0], dims[2], dims[1]*dims[3])
-}
-
-// splitHeads undoes joinHeads for N heads.
-func splitHeads(x *Node, heads int) *Node {
-	dims := x.Shape().Dimensions
-	return TransposeAllAxes(Reshape(x, dims[0], dims[1], heads, dims[2]/heads), 0, 2, 1, 3)
+// joinHeads is linearNoBias of heads side by side: x [B,N,S,D] to [B,S,H]. The product takes them as they lie; to join them
+// before is a copy of all of x.
+func (ctx *Context) joinHeads(x *Node, name string) *Node {
+	weight := ctx.weight(name + ".weight")
+	byHead := Reshape(weight, weight.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(3)) // [H,N,D]
+	return ctx.product(x, []int{1, 3}, nil, byHead, []int{1, 2}, nil)
 }
 
 // scores are the products of queries and keys [B,S,N,D], and the bias: [B,N,S,T].
@@ -93,10 +88,11 @@ func (ctx *Context) scores(query, key, biasB11T *Node) *Node {
 // does again.
 const lanes = 128
 
-// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,S,H], with a gradient of its
+// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], with a gradient of its
 // own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
 // that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the head size
-// (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over scores.
+// (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over scores. The
+// result is rounded only where it is read: a product that ends as bfloat16 takes a TPU several times as long.
 func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site string) *Node {
 	q, k, v := ctx.operand(StopGradient(query)), ctx.operand(StopGradient(key)), ctx.operand(StopGradient(value))
 	const position, size = 1, 3         // axes of these: S or T, and D
@@ -116,10 +112,9 @@ func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site st
 	signed := OptimizationBarrier(ctx.operand(exps))
 	weights := Max(signed, ZerosLike(signed))
 	mixed := Mul(MulScalar(multiply(weights, []int{3}, all, v, []int{position}, own), share), scale) // [B,N,S,D]
-	mixed = ConvertDType(joinHeads(ctx.operand(mixed)), dtypes.Float32)
 	return withGradient(mixed, []*Node{query, key, value}, func(arriving *Node) []*Node {
-		along := Mul(ctx.sumHeads(Mul(arriving, mixed), query.Shape().Dim(2)), scale)
-		scaled := ctx.operand(Mul(MulScalar(splitHeads(arriving, query.Shape().Dim(2)), share), scale))
+		along := Mul(ReduceAndKeep(Mul(arriving, mixed), ReduceSum, -1), scale)
+		scaled := ctx.operand(Mul(MulScalar(arriving, share), scale))
 		toWeights := multiply(scaled, []int{3}, all, v, []int{size}, own) // [B,N,S,T]
 		toWeights = Where(GreaterThan(signed, ZerosLike(signed)), toWeights, ZerosLike(toWeights))
 		toScores := ctx.operand(Mul(Abs(ConvertDType(signed, dtypes.Float32)), Sub(toWeights, along)))
@@ -132,16 +127,4 @@ func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site st
 		}
 		return gradients
 	})
-}
-
-// sumHeads sums x [B,S,H] over each head: [B,N,S,1]. Where products are bfloat16 it is one, as in spread.
-func (ctx *Context) sumHeads(x *Node, heads int) *Node {
-	if !ctx.recomputes() {
-		return ReduceAndKeep(splitHeads(x, heads), ReduceSum, -1)
-	}
-	width := x.Shape().Dim(-1)
-	shape := shapes.Make(dtypes.Int32, width, heads)
-	member := Equal(DivScalar(Iota(x.Graph(), shape, 0), width/heads), Iota(x.Graph(), shape, 1))
-	sums := multiply(ctx.operand(x), []int{2}, nil, ConvertDType(member, ctx.compute), []int{0}, nil)
-	return InsertAxes(TransposeAllAxes(sums, 0, 2, 1), -1)
 }

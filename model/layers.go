@@ -10,7 +10,11 @@ import (
 
 // linear is x·Wᵀ + b over the last axis of x; W is [out, in].
 func (ctx *Context) linear(x *Node, name string) *Node {
-	y := ctx.linearNoBias(x, name)
+	return ctx.addBias(ctx.linearNoBias(x, name), name)
+}
+
+// addBias is y + b along the last axis of y.
+func (ctx *Context) addBias(y *Node, name string) *Node {
 	return Add(y, ctx.spread(ctx.weight(name+".bias"), y.Rank()-1, y.Shape().Dimensions...))
 }
 

@@ -75,7 +75,7 @@ func (ctx *Context) rotaryAttention(x *Node, pad padding, turn rotation, e Encod
 	all, H := ctx.linearNoBias(x, name+"Wqkv"), e.HiddenSize
 	part := func(i int) *Node { return SliceAxis(all, -1, AxisRange(i*H, (i+1)*H)) }
 	mixed := ctx.attend(turn.apply(part(0)), turn.apply(part(1)), part(2), pad, e, name)
-	return ctx.linearNoBias(mixed, name+"Wo")
+	return ctx.joinHeads(mixed, name+"Wo")
 }
 
 // gatedFeedForward is GEGLU (Shazeer, 2020, equation 6), with the encoder's activation: x [B,S,H] to [B,S,H].

@@ -24,6 +24,11 @@ func ActivationNames() []string {
 	return names
 }
 
+// wideHidden is the hidden size from which on a feed-forward layer's second product, and that of its weights' gradient, take
+// longer than to compute the activation in their passes: then what the activation is of is all that the first product
+// writes. In narrower layers the compiler makes a pass of its own of it.
+const wideHidden = 512
+
 // activate applies the encoder's activation. Where products take narrow operands, its gradient is that at x rounded
 // to their type: what is kept of a wide layer is half as large.
 func (ctx *Context) activate(x *Node, e EncoderConfig) *Node {
@@ -32,8 +37,12 @@ func (ctx *Context) activate(x *Node, e EncoderConfig) *Node {
 		return activation(x)
 	}
 	kept := OptimizationBarrier(ConvertDType(StopGradient(x), ctx.compute))
-	return withGradient(activation(x), []*Node{x}, func(arriving *Node) []*Node {
-		at := ConvertDType(kept, dtypes.Float32)
+	at := ConvertDType(kept, dtypes.Float32)
+	from := x
+	if e.HiddenSize >= wideHidden {
+		from = at
+	}
+	return withGradient(activation(from), []*Node{x}, func(arriving *Node) []*Node {
 		return Gradient(ReduceAllSum(Mul(activation(at), arriving)), at)
 	})
 }

@@ -47,6 +47,10 @@ func (ctx *Context) attend(query, key, value *Node, pad padding, e EncoderConfig
 		probs := ctx.dropout(softmax(ctx.scores(query, key, pad.biasB11T)), e.AttentionDropout, site)
 		return ctx.product(probs, []int{3}, []int{0, 1}, value, []int{1}, []int{0, 2})
 	}
+	if e.Heads == 1 { // an axis of one head would stand between what else is one pass over scores
+		query, key, value = Squeeze(query, 2), Squeeze(key, 2), Squeeze(value, 2)
+		return InsertAxes(ctx.mix(query, key, value, Squeeze(pad.biasB11T, 1), e.AttentionDropout, site), 1)
+	}
 	return ctx.mix(query, key, value, pad.biasB11T, e.AttentionDropout, site)
 }
 
@@ -88,16 +92,17 @@ func (ctx *Context) scores(query, key, biasB11T *Node) *Node {
 // does again.
 const lanes = 128
 
-// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], with a gradient of its
-// own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
+// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], or [B,S,D] to the same, with a
+// gradient of its own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
 // that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the head size
 // (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over scores. The
 // result is rounded only where it is read: a product that ends as bfloat16 takes a TPU several times as long.
 func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site string) *Node {
 	q, k, v := ctx.operand(StopGradient(query)), ctx.operand(StopGradient(key)), ctx.operand(StopGradient(value))
-	const position, size = 1, 3         // axes of these: S or T, and D
-	own, all := []int{0, 2}, span(0, 2) // axes of batch and heads, of these and of [B,N,·,·]
-	scores := func(q *Node) *Node { return Add(multiply(q, []int{size}, own, k, []int{size}, own), biasB11T) }
+	const position = 1                                // axis of these: S or T
+	last := query.Rank() - 1                          // D, also T of [B,N,S,T]
+	own, all := []int{0, 2}[:last-1], span(0, last-1) // axes of batch and heads, of these and of [B,N,·,·]
+	scores := func(q *Node) *Node { return Add(multiply(q, []int{last}, own, k, []int{last}, own), biasB11T) }
 	rows := scores(q)
 	top := ReduceAndKeep(rows, ReduceMax, -1)
 	if ctx.recomputes() && rows.Shape().Dim(-1) > lanes {
@@ -111,19 +116,22 @@ func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site st
 	}
 	signed := OptimizationBarrier(ctx.operand(exps))
 	weights := Max(signed, ZerosLike(signed))
-	mixed := Mul(MulScalar(multiply(weights, []int{3}, all, v, []int{position}, own), share), scale) // [B,N,S,D]
+	mixed := Mul(MulScalar(multiply(weights, []int{last}, all, v, []int{position}, own), share), scale) // [B,N,S,D]
 	return withGradient(mixed, []*Node{query, key, value}, func(arriving *Node) []*Node {
 		along := Mul(ReduceAndKeep(Mul(arriving, mixed), ReduceSum, -1), scale)
 		scaled := ctx.operand(Mul(MulScalar(arriving, share), scale))
-		toWeights := multiply(scaled, []int{3}, all, v, []int{size}, own) // [B,N,S,T]
+		toWeights := multiply(scaled, []int{last}, all, v, []int{last}, own) // [B,N,S,T]
 		toWeights = Where(GreaterThan(signed, ZerosLike(signed)), toWeights, ZerosLike(toWeights))
 		toScores := ctx.operand(Mul(Abs(ConvertDType(signed, dtypes.Float32)), Sub(toWeights, along)))
-		toQuery := multiply(toScores, []int{3}, all, k, []int{position}, own)
-		toKey := multiply(toScores, []int{2}, all, q, []int{position}, own)
-		toValue := multiply(weights, []int{2}, all, scaled, []int{2}, all)
+		toQuery := multiply(toScores, []int{last}, all, k, []int{position}, own)
+		toKey := multiply(toScores, []int{last - 1}, all, q, []int{position}, own)
+		toValue := multiply(weights, []int{last - 1}, all, scaled, []int{last - 1}, all)
 		gradients := []*Node{toQuery, toKey, toValue} // [B,N,S or T,D]
 		for i, x := range gradients {
-			gradients[i] = ConvertDType(TransposeAllAxes(x, 0, 2, 1, 3), query.DType())
+			if len(all) > 1 {
+				x = TransposeAllAxes(x, 0, 2, 1, 3)
+			}
+			gradients[i] = ConvertDType(x, query.DType())
 		}
 		return gradients
 	})

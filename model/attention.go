@@ -92,11 +92,11 @@ func (ctx *Context) scores(query, key, biasB11T *Node) *Node {
 // does again.
 const lanes = 128
 
-// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], or [B,S,D] to the same, with a
-// gradient of its own. Of all that is as large as the scores it keeps one array, in the type of products: the exponentials, of which those
-// that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the head size
-// (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over scores. The
-// result is rounded only where it is read: a product that ends as bfloat16 takes a TPU several times as long.
+// mix is softmax, dropout and the mean of values: query, key and value [B,S,N,D] to [B,N,S,D], or of one head [B,S,D] to the
+// same, with a gradient of its own. Of all that is as large as the scores it keeps one array, in the type of products: the
+// exponentials, of which those that dropout drops have a minus. The sum over keys in the softmax's gradient is one over the
+// head size (Dao et al., "FlashAttention", 2022, appendix B.2, equation 4), so what arrives needs no pass of its own over
+// scores. The result is rounded only where it is read: a product that ends as bfloat16 takes a TPU several times as long.
 func (ctx *Context) mix(query, key, value, biasB11T *Node, rate float64, site string) *Node {
 	q, k, v := ctx.operand(StopGradient(query)), ctx.operand(StopGradient(key)), ctx.operand(StopGradient(value))
 	const position = 1                                // axis of these: S or T

@@ -37,11 +37,18 @@ func wholeBlocks(x *Node, value float64) *Node {
 // vocabularyLogits decodes [M,E] with the word table, the same array that embeds: [R,M]. Logits behind the vocabulary are
 // never. The bias needs no spread: what arrives at it is summed where it is made, in a product's pass.
 func (c *Config) vocabularyLogits(ctx *Context, transformed *Node) *Node {
+	transformed = gradientApart(transformed)
 	logits := c.generator().lookup(ctx, nameWord, func(table *Node) *Node {
 		return ctx.product(wholeBlocks(table, 0), []int{1}, nil, transformed, []int{1}, nil)
 	})
 	bias := InsertAxes(wholeBlocks(ctx.weight(nameGeneratorBias), never), -1)
 	return Add(logits, BroadcastToDims(bias, logits.Shape().Dimensions...))
+}
+
+// gradientApart is x, whose gradient is a pass of its own: a product over all the vocabulary, with what follows in its pass, is
+// cut into parts of which each reads its operands again.
+func gradientApart(x *Node) *Node {
+	return IdentityWithCustomGradient(x, func(_, v *Node) *Node { return OptimizationBarrier(v) })
 }
 
 // blockLogits are vocabularyLogits by block, from a product of blocks: [P,W,M], without a gradient.

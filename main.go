@@ -12,11 +12,13 @@ import (
 	"elektron/glue"
 	"elektron/internal/arguments"
 	"elektron/internal/fault"
+	"elektron/internal/hugepages"
 	"elektron/internal/platform"
 	"elektron/trainer"
 )
 
 func main() {
+	hugepages.Ask()
 	err := arguments.Run(context.Background(), newApp(), os.Args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "elektron:", err)

@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"elektron/internal/fault"
+	"elektron/internal/hugepages"
 	"elektron/internal/pjrt"
 	"elektron/internal/platform"
 	"elektron/internal/stablehlo"
@@ -22,6 +24,8 @@ type xla struct {
 	key    []string          // what every program compiled here depends on
 	traced stablehlo.Options // what programs are traced for
 	say    func(string)
+	ran    bool   // a program has run
+	ready  func() // called before the second one: memory may come in huge pages from then on
 }
 
 // openXLA opens the devices that the chosen plugin drives.
@@ -31,11 +35,12 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 	}
 	options := pjrt.Options{}
 	if chosen.Platform == platform.CPU {
-		keepFreedMemory()
 		options["cpu_device_count"] = max(1, o.Devices) // left alone it would choose four, and each would get a share of the threads
 	}
+	ready := sync.OnceFunc(hugepages.Pause())
 	client, err := newClient(o, chosen, options)
 	if err != nil {
+		ready()
 		return nil, err
 	}
 	at, err := placeOf(client.Devices())
@@ -44,9 +49,10 @@ func openXLA(o Options, chosen platform.Choice) (*Device, error) {
 	}
 	if err != nil {
 		client.Close()
+		ready()
 		return nil, fmt.Errorf("%s: %w", chosen.Plugin.Path, err)
 	}
-	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress}
+	e := &xla{place: at, client: client, cache: newCache(o.Cache), say: o.Progress, ready: ready}
 	e.traced = stablehlo.Options{Devices: len(at.ids), Places: chosen.Platform != platform.CPU} // places are for profiles of TPUs and GPUs
 	if chosen.Platform == platform.GPU {
 		e.traced.CUDA, e.traced.FusedAttention = true, !o.GPU.DecomposedAttention && hasFusedAttention(e.own[0])
@@ -81,7 +87,10 @@ func newClient(o Options, chosen platform.Choice, options pjrt.Options) (*pjrt.C
 	return plugin.NewClient(pjrt.ClientOptions{Options: options})
 }
 
-func (e *xla) close() { e.client.Close() }
+func (e *xla) close() {
+	e.client.Close()
+	e.ready()
+}
 
 // compile takes a program from the cache, or compiles it and puts it there.
 func (e *xla) compile(s Spec) (Program, error) {
@@ -109,6 +118,7 @@ func (e *xla) compile(s Spec) (Program, error) {
 
 // executable is what the cache has under a key, or else compiled and kept there.
 func (e *xla) executable(key, text string, options pjrt.CompileOptions) (*pjrt.LoadedExecutable, error) {
+	defer hugepages.Pause()()
 	if serialized := e.cache.load(key); serialized != nil {
 		if loaded, err := e.client.Load(serialized); err == nil {
 			return loaded, nil

@@ -44,6 +44,10 @@ func (p *xlaProgram) Run(arrays []Array, values ...*tensors.Tensor) ([]Array, er
 		return nil, err
 	}
 	donated := p.donated(len(arrays))
+	if p.engine.ran { // to clear room for huge pages would delay the first step
+		p.engine.ready()
+	}
+	p.engine.ran = true
 	results, done, err := p.executable.Execute(args, donated...)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,0 @@
-//go:build !cgo
-
-package device
-
-// keepFreedMemory has nothing to do without C.
-func keepFreedMemory() {}

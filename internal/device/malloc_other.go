@@ -1,6 +1,0 @@
-//go:build cgo && !linux
-
-package device
-
-// keepFreedMemory has nothing to do with this system's malloc.
-func keepFreedMemory() {}

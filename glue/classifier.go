@@ -78,7 +78,7 @@ func (c *classifier) start(weights map[string][]float32, seed uint32) error {
 		}
 		return w.Initialize(seed, c.model.InitializerRange), nil
 	}
-	for _, a := range c.layout.Arrays() {
+	for _, a := range c.layout.Arrays {
 		values, err := c.layout.Join(a, numbers)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func (c *classifier) program(known map[[2]int]device.Program, name string, b *Ba
 		return p, nil
 	}
 	var inputs []stablehlo.Input
-	for i, a := range c.layout.Arrays() {
+	for i, a := range c.layout.Arrays {
 		in := stablehlo.Input{Name: fmt.Sprintf("%s#%d", c.weights[a.Of[0]].Name, a.Slot), DType: dtypes.Float32, Dims: a.Shape}
 		if training {
 			in.Aliased = new(i)
@@ -223,7 +223,7 @@ func textOf(in []*graph.Node) model.Text {
 // buildTrain is the graph of a training step. Inputs: state; text; weights [B]; seed, step (uint32) and learning rate
 // (float32); targets [B]. Outputs: the new state; loss, gradient norm and finite flag [3].
 func (c *classifier) buildTrain(in []*graph.Node) []*graph.Node {
-	n := len(c.layout.Arrays())
+	n := len(c.layout.Arrays)
 	state, text, rest := in[:n], textOf(in[n:]), in[n+textInputs:]
 	weights, seed, step, rate, targets := rest[0], rest[1], rest[2], rest[3], rest[4:]
 	values := state[:len(c.weights)]

@@ -58,9 +58,8 @@ func (ctx *Context) attend(query, key, value *Node, pad padding, e EncoderConfig
 // that have it; it takes bfloat16 and heads of a multiple of 8 numbers, and knows no dropout that is ours.
 func (ctx *Context) fuses(g *Graph, e EncoderConfig) bool {
 	has := g.Backend().Capabilities().Operations
-	dropping := ctx.key != nil && e.AttentionDropout > 0
 	return has[compute.OpTypeFusedScaledDotProductAttention] && has[compute.OpTypeFusedScaledDotProductAttentionVJP] &&
-		ctx.compute == dtypes.BFloat16 && !ctx.emulated && !dropping && e.HeadSize()%8 == 0
+		ctx.multipliesHalf() && !ctx.drops(e.AttentionDropout) && e.HeadSize()%8 == 0
 }
 
 // fused is attention that writes no scores down, neither for the gradient: query, key and value [B,S,N,D] to [B,N,S,D].

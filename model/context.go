@@ -41,9 +41,15 @@ func (ctx *Context) EmulateHalf() *Context {
 	return &c
 }
 
+// multipliesHalf tells whether products are of bfloat16 matrices, on devices that multiply them.
+func (ctx *Context) multipliesHalf() bool { return ctx.compute == dtypes.BFloat16 && !ctx.emulated }
+
 // recomputes tells whether a large product is cheaper to compute again than to keep: on devices that multiply
 // bfloat16 matrices.
-func (ctx *Context) recomputes() bool { return ctx.compute == dtypes.BFloat16 && !ctx.emulated }
+func (ctx *Context) recomputes() bool { return ctx.multipliesHalf() }
+
+// drops tells whether there is dropout of a rate: in training.
+func (ctx *Context) drops(rate float64) bool { return ctx.key != nil && rate != 0 }
 
 // Rows makes randomness that of rows first, first+1, … of a larger batch of which this one is a part: first is
 // a uint32 scalar.
@@ -76,7 +82,7 @@ func (ctx *Context) weight(name string) *Node {
 
 // kept tells which elements of a shape dropout of the given rate leaves; false where there is no dropout.
 func (ctx *Context) kept(rate float64, site string, dims ...int) (*Node, bool) {
-	if ctx.key == nil || rate == 0 {
+	if !ctx.drops(rate) {
 		return nil, false
 	}
 	bits := ctx.randomBits(site, dims...)

@@ -48,7 +48,8 @@ func runPlan(c *cli.Context) error {
 		return err
 	}
 	if c.IsSet("topology") {
-		if config.Run.Platform = platform.TPU; isGPUTopology(c.String("topology")) {
+		config.Run.Platform = platform.TPU
+		if _, _, known := gpuOf(c.String("topology")); known {
 			config.Run.Platform = platform.GPU
 		}
 	}

@@ -11,9 +11,10 @@ import (
 // path.json, its signature. Of a step in several parts there are two programs; the second one goes to path.apply. It
 // is written for a number of devices, over which the batch is split.
 func (p *Plan) WriteProgram(c *Config, path string, devices int) error {
-	options := c.stepOptions(c.planPlatform())
+	on := c.planPlatform()
+	options := c.stepOptions(on)
 	options.Model.VocabSize = p.VocabSize
-	programs, err := options.Programs(c.phases()[0].shape(), c.tracedFor(devices))
+	programs, err := options.Programs(c.phases()[0].shape(), c.tracedFor(on, devices))
 	if err != nil {
 		return err
 	}

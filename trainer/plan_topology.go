@@ -134,15 +134,15 @@ func (c *Config) planPlatform() string {
 	return platform.TPU
 }
 
-// tracedFor says what programs for so many devices are traced for.
-func (c *Config) tracedFor(devices int) stablehlo.Options {
-	gpu := c.planPlatform() == platform.GPU
+// tracedFor says what programs for so many devices of a platform are traced for.
+func (c *Config) tracedFor(on string, devices int) stablehlo.Options {
+	gpu := on == platform.GPU
 	return stablehlo.Options{Devices: devices, Places: true, CUDA: gpu, FusedAttention: gpu && !c.Run.GPU.DecomposedAttention}
 }
 
 func newTopologyCompiler(ctx context.Context, c *Config, o TopologyOptions) (*topologyCompiler, error) {
-	if isGPUTopology(o.Name) {
-		return newGPUCompiler(ctx, c, o)
+	if kind, count, known := gpuOf(o.Name); known {
+		return newGPUCompiler(ctx, c, o, kind, count)
 	}
 	return newTPUCompiler(ctx, c, o)
 }
@@ -165,7 +165,7 @@ func newTPUCompiler(ctx context.Context, c *Config, o TopologyOptions) (*topolog
 	}
 	kind, err := chipOf(topology)
 	compiler := &topologyCompiler{topology: topology, clock: kind.clock(), peak: kind.peak, options: c.stepOptions(platform.TPU),
-		traced: c.tracedFor(len(topology.Devices)), progress: o.Progress}
+		traced: c.tracedFor(platform.TPU, len(topology.Devices)), progress: o.Progress}
 	if err == nil {
 		compiler.limit, err = memoryLimit(topology)
 	}

@@ -42,7 +42,7 @@ const (
 // buildTrain is a whole training step. Inputs: state, batch, controls. Outputs: the new state, then the metrics
 // vector: statistics, gradient norm, finite flag.
 func (s *Step) buildTrain(in []*graph.Node) []*graph.Node {
-	n := len(s.arrays)
+	n := len(s.layout.Arrays)
 	state, batch, control := in[:n], batchOf(in[n:]), controlsOf(in[n+batchInputs:])
 	gradients, out := s.gradients(state, batch, control, nil)
 	updated, norm, finite := s.update(state, gradients, out.Statistics, control)
@@ -67,7 +67,7 @@ func (s *Step) buildPart(in []*graph.Node) []*graph.Node {
 // controls. Outputs: the new state, sums set to zero for the next step, the metrics vector.
 func (s *Step) buildApply(in []*graph.Node) []*graph.Node {
 	n := len(s.weights)
-	state, in := in[:len(s.arrays)], in[len(s.arrays):]
+	state, in := in[:len(s.layout.Arrays)], in[len(s.layout.Arrays):]
 	sums, control := in[:n+1], controlsOf(in[n+1:])
 	statistics := sums[n]
 	updated, norm, finite := s.update(state, sums[:n], statistics, control)

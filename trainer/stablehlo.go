@@ -118,8 +118,8 @@ func aliased(inputs []stablehlo.Input) []stablehlo.Input {
 
 // stateInputs are the state's arrays.
 func (s *Step) stateInputs() []stablehlo.Input {
-	inputs := make([]stablehlo.Input, len(s.arrays))
-	for i, a := range s.arrays {
+	inputs := make([]stablehlo.Input, len(s.layout.Arrays))
+	for i, a := range s.layout.Arrays {
 		split := s.split(a)
 		inputs[i] = stablehlo.Input{Name: s.nameOf(a), DType: dtypes.Float32, Dims: a.Shape, Sharded: split != device.Replicated, Axis: max(0, split)}
 	}

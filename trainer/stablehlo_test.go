@@ -27,7 +27,7 @@ var smallBatch = BatchShape{B: 32, S: 32, K: 8}
 // TestStepProgram: the whole state is aliased, in its order, to the new state, and only the batch is split.
 func TestStepProgram(t *testing.T) {
 	o := smallStep(1)
-	n := len(o.step(4).arrays)
+	n := len(o.step(4).layout.Arrays)
 	programs := must.M1(o.Programs(smallBatch, stablehlo.Options{Devices: 4, Places: true}))
 	p := programs[0]
 	if len(programs) != 1 || p.Name != "train_step" || p.Runs != 1 || p.Resident != 0 || p.Devices != 4 {
@@ -82,7 +82,7 @@ func TestPartPrograms(t *testing.T) {
 	if in := part.Inputs[2*n+1]; in.Name != "ids" || in.Dims[0] != smallBatch.B/4 {
 		t.Errorf("a part of the batch is %+v", in)
 	}
-	for i, in := range apply.Inputs[:len(o.step(2).arrays)+n+1] {
+	for i, in := range apply.Inputs[:len(o.step(2).layout.Arrays)+n+1] {
 		if in.Aliased == nil || *in.Aliased != i {
 			t.Errorf("input %d of the update is %s %v", i, in.Name, in.Aliased)
 		}

@@ -30,8 +30,8 @@ func (s *Step) Initialize(seed uint32) error {
 // fill puts the state on the devices, by Put or Share: the numbers of each weight in each slot.
 func (s *Step) fill(put func(*tensors.Tensor, int) (device.Array, error), numbers func(optimizer.Slot, int) ([]float32, error)) error {
 	device.CloseAll(s.state)
-	s.state = make([]device.Array, len(s.arrays))
-	for i, a := range s.arrays {
+	s.state = make([]device.Array, len(s.layout.Arrays))
+	for i, a := range s.layout.Arrays {
 		values, err := s.layout.Join(a, numbers)
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func (s *Step) fill(put func(*tensors.Tensor, int) (device.Array, error), number
 func (s *Step) Export() ([]checkpoint.Tensor, error) {
 	n := len(s.weights)
 	list := make([]checkpoint.Tensor, int(optimizer.Slots)*n)
-	for i, a := range s.arrays {
+	for i, a := range s.layout.Arrays {
 		values, err := s.floats(s.state[i], s.split(a))
 		if err != nil {
 			return nil, fmt.Errorf("trainer: copying %s from the device: %w", s.nameOf(a), err)

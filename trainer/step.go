@@ -49,7 +49,6 @@ type Step struct {
 	count    int // of devices
 	weights  []model.Weight
 	layout   *optimizer.Layout // of the weights
-	arrays   []optimizer.Array // of the state
 	programs map[programKey]device.Program
 
 	state []device.Array
@@ -96,7 +95,6 @@ func (o StepOptions) step(devices int) *Step {
 		variables[i] = optimizer.Variable{Name: w.Name, Shape: w.Shape, Rate: 1}
 	}
 	s.layout = o.Optimizer.Layout(variables)
-	s.arrays = s.layout.Arrays()
 	return s
 }
 
@@ -231,7 +229,7 @@ func (s *Step) startParts(b *dataset.Batch, c Control) (device.Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.state, s.sums = out[:len(s.arrays)], out[len(s.arrays):len(out)-1]
+	s.state, s.sums = out[:len(s.layout.Arrays)], out[len(s.layout.Arrays):len(out)-1]
 	return out[len(out)-1], nil
 }
 

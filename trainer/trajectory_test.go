@@ -60,7 +60,7 @@ func TestGoldenTrajectory(t *testing.T) {
 func followTrajectory(t *testing.T, step *Step, kase *safetensors.File) []*tensors.Tensor {
 	t.Helper()
 	exec := devicetest.Exec(t, step.device, func(in []*graph.Node) []*graph.Node {
-		n := len(step.arrays)
+		n := len(step.layout.Arrays)
 		batch, control := batchOf(in[n:]), controlsOf(in[n+batchInputs+1:])
 		batch.SampledIDs = in[n+batchInputs]
 		gradients, out := step.gradients(in[:n], batch, control, nil)

@@ -27,6 +27,7 @@ func (v Variable) size() int {
 type Layout struct {
 	Config
 	Variables []Variable
+	Arrays    []Array // of the state
 	groups    [][]int // numbers of variables
 }
 
@@ -45,6 +46,7 @@ func (c Config) Layout(variables []Variable) *Layout {
 			byRate[v.Rate], l.groups = len(l.groups), append(l.groups, []int{i})
 		}
 	}
+	l.Arrays = l.list()
 	return l
 }
 
@@ -66,8 +68,8 @@ type Array struct {
 	Shape []int // that of the variable, or of several, all their numbers
 }
 
-// Arrays are the arrays of the state.
-func (l *Layout) Arrays() []Array {
+// list are the arrays of the state.
+func (l *Layout) list() []Array {
 	var list []Array
 	for i, v := range l.Variables {
 		list = append(list, Array{Values, []int{i}, v.Shape})

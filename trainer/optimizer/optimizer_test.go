@@ -71,7 +71,7 @@ func runCase(t *testing.T, device *device.Device, g *golden, index int) {
 		variables[i] = Variable{Name: name, Shape: g.Shapes[name], Rate: caseRate(c.Name, name)}
 	}
 	layout := config.Layout(variables)
-	arrays := layout.Arrays()
+	arrays := layout.Arrays
 	exec := devicetest.Exec(t, device, func(in []*graph.Node) []*graph.Node {
 		gradients := make([]Grad, len(names))
 		for i := range names {
@@ -116,7 +116,7 @@ func TestLayout(t *testing.T) {
 	} {
 		layout := c.config.Layout(variables)
 		groups := map[Slot][][]int{}
-		for _, a := range layout.Arrays() {
+		for _, a := range layout.Arrays {
 			groups[a.Slot] = append(groups[a.Slot], a.Of)
 			values := must.M1(layout.Join(a, func(slot Slot, of int) ([]float32, error) {
 				return slices.Repeat([]float32{float32(10*int(slot) + of)}, variables[of].size()), nil
